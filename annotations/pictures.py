@@ -1,0 +1,73 @@
+"""Picture files: their displayed size from the header alone, and their pixels, refused by name where they are unfit."""
+
+import warnings
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from PIL import ExifTags, Image, UnidentifiedImageError
+
+from annotations.errors import AnnotationError
+
+SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
+LARGEST = 500_000_000
+"""Pixels; a picture that would unpack to more is refused (a bomb of 30,000 x 30,000 is a file of 100 kB)."""
+
+# EXIF orientations 5 to 8 lay the stored rows along the displayed columns. Source: Exif 2.32, tag 0x0112.
+_TRANSPOSED = frozenset({5, 6, 7, 8})
+
+
+def picture_size(path: Path) -> tuple[int, int]:
+    """Return the displayed (width, height) in pixels of a picture file; only its header is read.
+
+    Raises:
+        AnnotationError: the file is missing, is no picture, or holds more than LARGEST pixels.
+    """
+    if not path.is_file():
+        raise AnnotationError(f"{path}: picture must be a file, got {'no such file' if not path.exists() else 'no file'}")
+    try:
+        with warnings.catch_warnings():
+            # Pillow warns of large pictures by its own limit; ours is below and is an error.
+            warnings.simplefilter("ignore")
+            with Image.open(path) as header:
+                width, height = header.size
+                orientation = header.getexif().get(ExifTags.Base.Orientation, 1)
+    except (OSError, UnidentifiedImageError, Image.DecompressionBombError, SyntaxError, ValueError) as error:
+        raise AnnotationError(f"{path}: picture must be readable, got {error}") from error
+    if width * height > LARGEST:
+        raise AnnotationError(f"{path}: picture must be at most {LARGEST:,} pixels, got {width} x {height}")
+    return (height, width) if orientation in _TRANSPOSED else (width, height)
+
+
+def read_picture(path: Path) -> NDArray[np.uint8]:
+    """Return the (H, W, 3) RGB pixels of a picture as it is displayed (EXIF orientation applied).
+
+    Grey, RGBA, CMYK and 16-bit pictures become 8-bit RGB.
+
+    Raises:
+        AnnotationError: the file is missing, is no picture, is damaged, or holds more than LARGEST pixels.
+    """
+    picture_size(path)
+    try:
+        pixels = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_COLOR_RGB)
+    except (cv2.error, OSError) as error:
+        raise AnnotationError(f"{path}: picture must be readable, got {error}") from error
+    if pixels is None:
+        raise AnnotationError(f"{path}: picture must be readable, got a damaged or unsupported file")
+    return np.asarray(pixels, np.uint8)
+
+
+def write_picture(path: Path, pixels: NDArray[np.uint8]) -> None:
+    """Write (H, W, 3) RGB pixels; the suffix of `path` names the format.
+
+    Raises:
+        AnnotationError: the format is not known.
+    """
+    try:
+        done, data = cv2.imencode(path.suffix, cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR))
+    except cv2.error as error:
+        raise AnnotationError(f"{path}: picture's suffix must be one of {sorted(SUFFIXES)}") from error
+    if not done:
+        raise AnnotationError(f"{path}: picture must be writable as {path.suffix}")
+    path.write_bytes(data.tobytes())

@@ -1,0 +1,1 @@
+"""The command line: parse, call one package function, print, return an exit code."""

@@ -1,0 +1,1 @@
+"""IoU, matching, average precision and reports: numpy, and no keras."""
