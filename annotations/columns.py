@@ -3,10 +3,10 @@
 from typing import Any
 
 import numpy as np
-from numpy.typing import DTypeLike, NDArray
+from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 
-def column(table: str, name: str, values: Any, dtype: DTypeLike, shape: tuple[int, ...]) -> NDArray[Any]:
+def column(table: str, name: str, values: ArrayLike, dtype: DTypeLike, shape: tuple[int, ...]) -> NDArray[Any]:
     """Return `values` as a read-only array of `dtype` and `shape`; an array that already is one is not copied.
 
     Raises:
@@ -24,7 +24,7 @@ def column(table: str, name: str, values: Any, dtype: DTypeLike, shape: tuple[in
     return array
 
 
-def text_column(table: str, name: str, values: Any, rows: int) -> NDArray[np.str_]:
+def text_column(table: str, name: str, values: ArrayLike, rows: int) -> NDArray[np.str_]:
     """Return `values` as a read-only `(rows,)` array of text.
 
     Raises:

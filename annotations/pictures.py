@@ -25,7 +25,9 @@ def picture_size(path: Path) -> tuple[int, int]:
         AnnotationError: the file is missing, is no picture, or holds more than LARGEST pixels.
     """
     if not path.is_file():
-        raise AnnotationError(f"{path}: picture must be a file, got {'no such file' if not path.exists() else 'no file'}")
+        raise AnnotationError(
+            f"{path}: picture must be a file, got {'no such file' if not path.exists() else 'no file'}"
+        )
     try:
         with warnings.catch_warnings():
             # Pillow warns of large pictures by its own limit; ours is below and is an error.

@@ -1,8 +1,8 @@
 """The three tables that all packages share: Images, Annotations (the truth) and Detections.
 
-Each is a frozen dataclass of read-only numpy columns of one length. A box stands in normalised coordinates, exactly as it
-stands in the files (`xyxy_rel`); `pixels` gives it in pixels of its own image. Text keys (`image_id`) live in the Images
-table only; the other tables point at its rows with `image_row`.
+Each is a frozen dataclass of read-only numpy columns of one length. A box stands in normalised coordinates, exactly as
+it stands in the files (`xyxy_rel`); `pixels` gives it in pixels of its own image. Text keys (`image_id`) live in the
+Images table only; the other tables point at its rows with `image_row`.
 """
 
 from collections.abc import Mapping
@@ -60,8 +60,9 @@ class Images:
 class Annotations:
     """Ground-truth boxes; `xyxy_rel` is (N, 4) float64 in [0, 1], xmin < xmax and ymin < ymax.
 
-    `object_id` is unique in the dataset; `parent_id` is the object_id of the object that a part belongs to, or NO_PARENT;
-    `group_id` is Labelme's number as text, or "" where there was none; `class_id` counts from 0 in the dataset's `classes`.
+    `object_id` is unique in the dataset; `parent_id` is the object_id of the object that a part belongs to, or
+    NO_PARENT; `group_id` is Labelme's number as text, or "" where there was none; `class_id` counts from 0 in the
+    dataset's `classes`.
     """
 
     image_row: NDArray[np.int64]
@@ -162,10 +163,10 @@ class BoxDataset:
 def pixels(images: Images, image_row: NDArray[np.int64], xyxy_rel: Boxes) -> Boxes:
     """Return the (N, 4) xyxy boxes in pixels of their own image, from normalised ones; zero rows give (0, 4)."""
     size = np.stack([images.width, images.height], axis=1)[image_row].astype(np.float64)
-    return xyxy_rel * np.concatenate([size, size], axis=1).reshape(-1, 4)
+    return np.multiply(xyxy_rel, np.tile(size, 2))
 
 
 def relative(images: Images, image_row: NDArray[np.int64], xyxy: Boxes) -> Boxes:
     """Return the (N, 4) normalised boxes from xyxy pixels of their own image; the inverse of `pixels`."""
     size = np.stack([images.width, images.height], axis=1)[image_row].astype(np.float64)
-    return xyxy / np.concatenate([size, size], axis=1).reshape(-1, 4)
+    return np.divide(xyxy, np.tile(size, 2))
