@@ -1,0 +1,206 @@
+"""CSV files as columns of text: written so that every value comes back, read so that every fault has a row's name.
+
+Nothing is guessed on reading: "NA", "null" and "001" stay the texts that they are, and an empty cell is an empty text.
+A row's number counts the header as row 1, as a spreadsheet shows it.
+"""
+
+import csv
+import io
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from annotations.errors import AnnotationError
+
+_NEEDS_QUOTES = re.compile('[",\r\n]')
+_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
+_INTEGER = re.compile(r"-?\d{1,18}", re.ASCII)
+_FIRST_ROW = 2
+
+
+def _quoted(cell: str) -> str:
+    # The csv module leaves a lone carriage return without quotes (until Python 3.13), and then cannot read it back.
+    return '"' + cell.replace('"', '""') + '"' if _NEEDS_QUOTES.search(cell) else cell
+
+
+Column = Sequence[object] | NDArray[Any]
+
+
+def csv_text(header: Sequence[str], columns: Iterable[Column]) -> str:
+    """Return the CSV text of these columns; floats are written so that reading gives the same float64."""
+    out = io.StringIO()
+    out.write(",".join(header) + "\n")
+    for row in zip(*(_cells(values) for values in columns), strict=True):
+        out.write(",".join(row) + "\n")
+    return out.getvalue()
+
+
+def _cells(values: Column) -> list[str]:
+    if isinstance(values, np.ndarray) and values.dtype.kind == "f":
+        return [repr(value) for value in values.tolist()]
+    if isinstance(values, np.ndarray) and values.dtype.kind in "iu":
+        return [str(value) for value in values.tolist()]
+    return [_quoted(str(value)) for value in values]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class CsvTable:
+    """The columns of a CSV file as text, with the checks that turn them into numbers; faults name file and row."""
+
+    path: Path
+    columns: Mapping[str, list[str]]
+
+    def __len__(self) -> int:
+        return len(next(iter(self.columns.values()), []))
+
+    def fault(self, row: int, name: str, must: str) -> AnnotationError:
+        """Return the error that the cell in this row (0-based) and column must be `must`."""
+        got = self.columns[name][row]
+        shown = repr(got if len(got) <= 80 else got[:77] + "...") if got else "an empty cell"
+        return AnnotationError(f"{self.path}: row {row + _FIRST_ROW}: {name} must be {must}, got {shown}")
+
+    def refuse(self, wrong: NDArray[np.bool_], name: str, must: str) -> None:
+        """Do nothing where no row of the (N,) mask is true.
+
+        Raises:
+            AnnotationError: names the first true row; its cell in column `name` must be `must`.
+        """
+        if wrong.any():
+            raise self.fault(int(np.argmax(wrong)), name, must)
+
+    def numbers(self, name: str) -> NDArray[np.float64]:
+        """Return the (N,) finite float64 values of a column.
+
+        Raises:
+            AnnotationError: a cell is no finite number.
+        """
+        cells = self._all_like(_NUMBER, name, "a finite number")
+        values = np.array([float(cell) for cell in cells], np.float64)
+        self.refuse(~np.isfinite(values), name, "a finite number")
+        return values
+
+    def integers(self, name: str, *, least: int, empty: int | None = None) -> NDArray[np.int64]:
+        """Return the (N,) int64 values of a column; an empty cell is `empty`, where that is given.
+
+        Raises:
+            AnnotationError: a cell is no integer of at least `least` (and at most 18 digits).
+        """
+        must = f"an integer of at least {least}" + ("" if empty is None else ", or empty")
+        matches = _INTEGER.fullmatch
+        for row, cell in enumerate(self.columns[name]):
+            if not (matches(cell) and int(cell) >= least) and not (empty is not None and cell == ""):
+                raise self.fault(row, name, must)
+        return np.array([int(cell) if cell else empty for cell in self.columns[name]], np.int64)
+
+    def places(self, name: str, known: Mapping[str, int], must: str) -> NDArray[np.int64]:
+        """Return the (N,) values that `known` gives for the texts of a column.
+
+        Raises:
+            AnnotationError: a text is not in `known`; it must be `must`.
+        """
+        places = np.array([known.get(cell, -1) for cell in self.columns[name]], np.int64)
+        self.refuse(places < 0, name, must)
+        return places
+
+    def distinct(self, name: str, values: Sequence[object]) -> None:
+        """Do nothing where none of a column's (N,) values stands twice.
+
+        Raises:
+            AnnotationError: names the second of two rows with the same value.
+        """
+        first: dict[object, int] = {}
+        for row, value in enumerate(values):
+            if first.setdefault(value, row) != row:
+                raise self.fault(row, name, f"unique (row {first[value] + _FIRST_ROW} has it too)")
+
+    def _all_like(self, pattern: re.Pattern[str], name: str, must: str) -> list[str]:
+        cells = self.columns[name]
+        matches = pattern.fullmatch
+        for row, cell in enumerate(cells):
+            if not matches(cell):
+                raise self.fault(row, name, must)
+        return cells
+
+
+def read_csv(path: Path, required: Sequence[str]) -> CsvTable:
+    """Return a CSV file's columns; columns beyond the required ones are kept.
+
+    Raises:
+        AnnotationError: the file cannot be read, is not UTF-8, lacks a column, or has a row of another length.
+    """
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as handle:
+            rows = csv.reader(handle, strict=True)
+            header = next(rows, [])
+            _check_header(path, header, required)
+            return CsvTable(path, dict(zip(header, _columns_of(path, rows, len(header)), strict=True)))
+    except OSError as error:
+        raise AnnotationError(f"{path}: table must be readable, got {error.strerror or error}") from error
+    except UnicodeDecodeError as error:
+        raise AnnotationError(f"{path}: table must be UTF-8 text, got {error.reason} at byte {error.start}") from error
+    except csv.Error as error:
+        raise AnnotationError(f"{path}: table must be CSV, got {error}") from error
+
+
+def _check_header(path: Path, header: list[str], required: Sequence[str]) -> None:
+    missing = [name for name in required if name not in header]
+    if missing:
+        got = ",".join(header)[:200] or "an empty file"
+        raise AnnotationError(f"{path}: row 1: columns must include {', '.join(missing)}, got {got}")
+    repeated = sorted({name for name in header if header.count(name) > 1})
+    if repeated:
+        raise AnnotationError(f"{path}: row 1: columns must be unique, got {', '.join(repeated)} twice")
+
+
+def _columns_of(path: Path, rows: Iterable[list[str]], width: int) -> list[list[str]]:
+    columns: list[list[str]] = [[] for _ in range(width)]
+    appends: list[Callable[[str], None]] = [column.append for column in columns]
+    # Equal texts of one file (image ids, labels) are kept once: a table of a million boxes has few different ones.
+    kept: dict[str, str] = {}
+    for number, row in enumerate(rows, start=_FIRST_ROW):
+        if len(row) != width:
+            raise AnnotationError(f"{path}: row {number}: row must have {width} cells, got {len(row)}")
+        for append, cell in zip(appends, row, strict=True):
+            append(kept.setdefault(cell, cell))
+    return columns
+
+
+def box_columns(table: CsvTable) -> NDArray[np.float64]:
+    """Return the (N, 4) float64 xmin, ymin, xmax, ymax of a table, each box with an area.
+
+    Raises:
+        AnnotationError: a coordinate is no finite number, or a box is inverted or has no area.
+    """
+    xyxy = np.stack([table.numbers(name) for name in ("xmin", "ymin", "xmax", "ymax")], axis=1)
+    for low, high in (("xmin", "xmax"), ("ymin", "ymax")):
+        lows, highs = (xyxy[:, ("xmin", "ymin", "xmax", "ymax").index(name)] for name in (low, high))
+        wrong = ~(lows < highs)
+        if wrong.any():
+            row = int(np.argmax(wrong))
+            raise table.fault(row, high, f"greater than {low} ({table.columns[low][row]})")
+    return xyxy
+
+
+def parent_column(
+    table: CsvTable, object_id: NDArray[np.int64], image_row: NDArray[np.int64], none: int
+) -> NDArray[np.int64]:
+    """Return the (N,) parent_id of a table, `none` where the cell is empty.
+
+    Raises:
+        AnnotationError: a parent is not in the table, lies in another image, or is the row itself.
+    """
+    parent_id = table.integers("parent_id", least=0, empty=none)
+    row_of = {value: row for row, value in enumerate(object_id.tolist())}
+    has = parent_id != none
+    parent_row = np.array([row_of.get(value, -1) for value in parent_id.tolist()], np.int64)
+    table.refuse(has & (parent_row < 0), "parent_id", "the object_id of a row of this table")
+    table.refuse(has & (parent_row == np.arange(len(table))), "parent_id", "another row's object_id")
+    if has.any():
+        other = image_row[np.where(has, parent_row, 0)] != image_row
+        table.refuse(has & other, "parent_id", "an object of the same image")
+    return parent_id

@@ -1,0 +1,227 @@
+"""A box dataset's directory: dataset.json, images.csv, boxes.csv and findings.csv, whole or not there."""
+
+import hashlib
+import json
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from annotations.csvtable import Column, CsvTable, box_columns, csv_text, parent_column, read_csv
+from annotations.errors import AnnotationError, UsageError
+from annotations.findings import Finding, count_by_severity, findings_text
+from annotations.tables import NO_PARENT, SPLITS, Annotations, BoxDataset, Images
+from annotations.whole import whole_directory
+
+SCHEMA = 1
+IMAGE_COLUMNS = ("image_id", "path", "width", "height", "split", "group", "flags", "source")
+BOX_COLUMNS = (
+    "image_id", "object_id", "parent_id", "group_id", "label", "xmin", "ymin", "xmax", "ymax", "shape_type",
+)  # fmt: skip
+
+
+def read_dataset(directory: Path) -> BoxDataset:
+    """Return the box dataset that a directory holds; its `summary` is dataset.json as it stands.
+
+    Raises:
+        AnnotationError: the directory or one of its files is missing or damaged; file, row and column are named.
+    """
+    if not directory.is_dir():
+        got = "a file" if directory.exists() else "no such directory"
+        raise AnnotationError(f"{directory}: dataset must be a directory, got {got}")
+    summary = _read_summary(directory / "dataset.json")
+    classes, parts = tuple(summary["classes"]), dict(summary["parts"])
+    images = _images_of(read_csv(directory / "images.csv", IMAGE_COLUMNS))
+    annotations = _annotations_of(read_csv(directory / "boxes.csv", BOX_COLUMNS), images, classes)
+    return BoxDataset(directory, classes, parts, images, annotations, summary)
+
+
+def write_dataset(directory: Path, dataset: BoxDataset, findings: Iterable[Finding], *, command: str) -> BoxDataset:
+    """Return the dataset as it was written to `directory`: whole, or not at all.
+
+    The images' paths, relative to `dataset.root`, are made relative to `directory`. `command` is what a user would
+    type to make the dataset again; dataset.json keeps it.
+
+    Raises:
+        UsageError: `directory` is there already; it is left untouched.
+        AnnotationError: the directory cannot be written.
+    """
+    refuse_existing(directory)
+    final = Path(os.path.realpath(directory))
+    found = list(findings)
+    written = replace(dataset, root=final, images=_rebased(dataset.images, dataset.root, final))
+    summary = {**_summary(written, found), "command": command, "version": _version()}
+    try:
+        with whole_directory(final) as aside:
+            _write(aside / "dataset.json", json.dumps(summary, indent=2, ensure_ascii=False) + "\n")
+            _write(aside / "images.csv", images_text(written.images))
+            _write(aside / "boxes.csv", _boxes_text(written))
+            _write(aside / "findings.csv", findings_text(found))
+    except FileExistsError as error:
+        raise UsageError(
+            f"{directory}: destination must not exist yet, got an existing one (left untouched)"
+        ) from error
+    except OSError as error:
+        raise AnnotationError(f"{directory}: destination must be writable, got {error.strerror or error}") from error
+    return replace(written, root=directory, summary=summary)
+
+
+def refuse_existing(destination: Path) -> None:
+    """Do nothing where `destination` does not exist.
+
+    Raises:
+        UsageError: it exists; it is left untouched.
+    """
+    if destination.exists() or destination.is_symlink():
+        raise UsageError(f"{destination}: destination must not exist yet, got an existing one (left untouched)")
+
+
+def table_hashes(directory: Path) -> dict[str, str]:
+    """Return the SHA-256 of images.csv, of boxes.csv, and of the classes and parts; runs remember them.
+
+    Raises:
+        AnnotationError: a file is missing or damaged.
+    """
+    summary = _read_summary(directory / "dataset.json")
+    names = json.dumps([summary["classes"], sorted(summary["parts"].items())], ensure_ascii=False)
+    hashes = {name: _hash_of(directory / name) for name in ("images.csv", "boxes.csv")}
+    return {**hashes, "classes": hashlib.sha256(names.encode()).hexdigest()}
+
+
+def counts(dataset: BoxDataset) -> dict[str, Any]:
+    """Return the dataset's counts by split ("" is without one): images, images without boxes, boxes, and by class."""
+    splits = [name for name in (*SPLITS, "") if name == "" or len(dataset.images.rows_of(name))]
+    by_split = {name: _counts_of(dataset.split(name)) for name in splits}
+    if not by_split[""]["images"]:
+        del by_split[""]
+    return {**_counts_of(dataset), "by_split": by_split}
+
+
+def images_text(images: Images) -> str:
+    """Return the text of an images.csv."""
+    return csv_text(IMAGE_COLUMNS, [getattr(images, name) for name in IMAGE_COLUMNS])
+
+
+def _counts_of(dataset: BoxDataset) -> dict[str, Any]:
+    annotated = len(np.unique(dataset.annotations.image_row))
+    boxes = np.bincount(dataset.annotations.class_id, minlength=len(dataset.classes)).tolist()
+    return {
+        "images": len(dataset.images),
+        "images_without_boxes": len(dataset.images) - annotated,
+        "boxes": len(dataset.annotations),
+        "by_class": dict(zip(dataset.classes, boxes, strict=True)),
+    }
+
+
+def _summary(dataset: BoxDataset, findings: list[Finding]) -> dict[str, Any]:
+    return {
+        "schema": SCHEMA,
+        "classes": list(dataset.classes),
+        "parts": dict(dataset.parts),
+        "counts": {**counts(dataset), "findings": count_by_severity(findings)},
+    }
+
+
+def _version() -> str:
+    from importlib.metadata import PackageNotFoundError, version  # slow to import, and only writing needs it
+
+    try:
+        return version("ppnlab")
+    except PackageNotFoundError:
+        return "unknown"
+
+
+def _rebased(images: Images, root: Path, final: Path) -> Images:
+    # The real paths: "..", taken from behind a symbolic link, leads elsewhere.
+    base = os.path.relpath(os.path.realpath(root), final)
+    paths = [os.path.normpath(os.path.join(base, path)).replace(os.sep, "/") for path in images.path.tolist()]  # noqa: PTH118
+    return replace(images, path=np.array(paths, np.str_)) if base != "." else images
+
+
+def _boxes_text(dataset: BoxDataset) -> str:
+    table = dataset.annotations
+    names = np.array(dataset.classes, object)
+    parents = ["" if value == NO_PARENT else value for value in table.parent_id.tolist()]
+    image_id, label = dataset.images.image_id[table.image_row], names[table.class_id]
+    ids: list[Column] = [image_id, table.object_id, parents, table.group_id, label]
+    return csv_text(BOX_COLUMNS, [*ids, *table.xyxy_rel.T, table.shape_type])
+
+
+def _write(path: Path, text: str) -> None:
+    path.write_bytes(text.encode())
+
+
+def _hash_of(path: Path) -> str:
+    try:
+        with path.open("rb") as handle:
+            return hashlib.file_digest(handle, "sha256").hexdigest()
+    except OSError as error:
+        raise AnnotationError(f"{path}: table must be readable, got {error.strerror or error}") from error
+
+
+def _read_summary(path: Path) -> dict[str, Any]:
+    try:
+        summary = json.loads(path.read_bytes())
+    except OSError as error:
+        raise AnnotationError(f"{path}: file must be readable, got {error.strerror or error}") from error
+    except (ValueError, RecursionError) as error:
+        raise AnnotationError(f"{path}: file must be JSON, got {error}") from error
+    if not isinstance(summary, dict):
+        raise AnnotationError(f"{path}: file must be an object, got {type(summary).__name__}")
+    schema = summary.get("schema")
+    if type(schema) is not int or schema != SCHEMA:
+        hint = "; a newer ppnlab wrote it" if type(schema) is int and schema > SCHEMA else ""
+        raise AnnotationError(f"{path}: schema must be {SCHEMA}, got {schema!r}{hint}")
+    _check_names(path, summary)
+    return summary
+
+
+def _check_names(path: Path, summary: Mapping[str, Any]) -> None:
+    classes, parts = summary.get("classes"), summary.get("parts")
+    named = isinstance(classes, list) and all(isinstance(name, str) and name for name in classes)
+    if not named or len(set(classes or [])) != len(classes or []):
+        raise AnnotationError(f"{path}: classes must be a list of different names, got {classes!r}")
+    if not isinstance(parts, dict) or not all(isinstance(name, str) for name in parts.values()):
+        raise AnnotationError(f"{path}: parts must be an object of part: object, got {parts!r}")
+    for part, whole in parts.items():
+        if whole not in (classes or []) or part not in (classes or []) or whole in parts:
+            raise AnnotationError(f"{path}: parts must name classes, the object no part itself, got {part}: {whole}")
+
+
+def _images_of(table: CsvTable) -> Images:
+    table.distinct("image_id", table.columns["image_id"])
+    for name in ("image_id", "path"):
+        table.refuse(_mask(table, name, {""}), name, "a text")
+    table.refuse(~_mask(table, "split", {*SPLITS, ""}), "split", f"{', '.join(SPLITS)} or empty")
+    columns: dict[str, Any] = {name: np.array(table.columns[name], np.str_) for name in IMAGE_COLUMNS}
+    for name in ("width", "height"):
+        columns[name] = table.integers(name, least=1)
+    return Images(**columns)
+
+
+def _mask(table: CsvTable, name: str, words: set[str]) -> NDArray[np.bool_]:
+    return np.array([cell in words for cell in table.columns[name]], np.bool_)
+
+
+def _annotations_of(table: CsvTable, images: Images, classes: tuple[str, ...]) -> Annotations:
+    row_of = {image_id: row for row, image_id in enumerate(images.image_id.tolist())}
+    image_row = table.places("image_id", row_of, "an image_id of images.csv")
+    object_id = table.integers("object_id", least=0)
+    table.distinct("object_id", object_id.tolist())
+    xyxy_rel = box_columns(table)
+    for column, name in enumerate(("xmin", "ymin", "xmax", "ymax")):
+        values = xyxy_rel[:, column]
+        table.refuse((values < 0) | (values > 1), name, "in [0, 1]")
+    return Annotations(
+        image_row=image_row,
+        object_id=object_id,
+        parent_id=parent_column(table, object_id, image_row, NO_PARENT),
+        group_id=np.array(table.columns["group_id"], np.str_),
+        class_id=table.places("label", {name: row for row, name in enumerate(classes)}, "a class of dataset.json"),
+        xyxy_rel=xyxy_rel,
+        shape_type=np.array(table.columns["shape_type"], np.str_),
+    )

@@ -1,0 +1,98 @@
+"""What was found in the data: every code that a finding can have, with its severity and its sentence."""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+from annotations.csvtable import csv_text, read_csv
+
+COLUMNS = ("severity", "code", "source", "shape", "image_id", "message")
+SEVERITIES = ("error", "warn", "info")
+
+CODES: Mapping[str, tuple[str, str]] = {
+    # Files that gave no image.
+    "unreadable-file": ("error", "The annotation file cannot be opened, or is no ordinary file."),
+    "file-too-large": ("error", "The annotation file is larger than any real one."),
+    "bad-encoding": ("error", "The annotation file is not UTF-8 text."),
+    "bad-json": ("error", "The annotation file is not whole JSON."),
+    "bad-file": ("error", "A field of the annotation file is missing or is not what Labelme writes."),
+    "bad-shape": ("error", "A shape has no usable label, points or type; the whole file is refused."),
+    "bad-points": ("error", "A coordinate is missing, is no number or is not finite; the whole file is refused."),
+    "bad-name": ("error", "The file's or the image's name cannot be written as text."),
+    "unknown-size": ("error", "Neither the annotation file nor an image gives the size."),
+    "size-mismatch": ("error", "The image's size differs from the annotated one in shape: it was cropped or replaced."),
+    "unreadable-image": ("error", "The image cannot be used and the annotation file gives no size."),
+    # Shapes and files that were converted with a loss, a repair or a doubt.
+    "not-labelme": ("warn", "The JSON file is of another kind and was left out."),
+    "no-area-shape": ("warn", "A point or a line has no area; the shape was dropped."),
+    "unsupported-shape": ("warn", "The shape's type cannot be converted; the shape was dropped."),
+    "zero-area": ("warn", "The box has no width or no height; the shape was dropped."),
+    "outside": ("warn", "The box lies wholly outside the image; the shape was dropped."),
+    "clipped": ("warn", "The box reached outside the image and was clipped."),
+    "unknown-label": ("warn", "The label is not in the list of classes; the shape was dropped."),
+    "duplicate": ("warn", "The same label, group and box stand twice; one was dropped."),
+    "odd-group": ("warn", "The group_id is no integer."),
+    "duplicate-group": ("warn", "Two objects of one image share a group_id; their parts went to the one around them."),
+    "orphan-part": ("warn", "No object was found for the part; it has no parent."),
+    "several-splits": ("warn", "Several split flags are true; the image has no split."),
+    "odd-flag": ("warn", "A flag's value is neither true nor false, or its name cannot be kept."),
+    "missing-image": ("warn", "The image was not found; the size is the annotation file's."),
+    "outside-root": ("warn", "The image's path leaves the source folder and was not followed."),
+    "found-beside": ("warn", "The image's path is wrong; an image of that name beside the annotation file was taken."),
+    "unchecked-image": ("warn", "The image cannot be read; the size is the annotation file's."),
+    "stale-size": ("warn", "The image was resized since it was annotated; the boxes keep their place."),
+    "unrotated-size": ("warn", "The annotated size is the file's without its EXIF rotation; the boxes are as drawn."),
+    "shared-image": ("warn", "Several annotation files name one image."),
+    "unused-part": ("warn", "A name given as a part, or as its object, is no label of the data."),
+    "unused-class": ("warn", "A class of the given list is no label of the data."),
+    # Good to know.
+    "size-from-image": ("info", "The annotation file gives no size; the image's own was taken."),
+    "inverted-corners": ("info", "Rectangles were drawn from another corner than the top left; put in order."),
+}
+"""Code -> (severity, what it means). The one list of codes: `findings.csv`, the summary and the docs follow it."""
+
+
+class Finding(NamedTuple):
+    """One thing found: its code, the annotation file, the shape (`shapes[3]` or ""), the image, and the words."""
+
+    code: str
+    source: str
+    shape: str
+    image_id: str
+    message: str
+
+    @property
+    def severity(self) -> str:
+        """Return error, warn or info, as CODES says."""
+        return CODES[self.code][0]
+
+
+def count_by_code(findings: Iterable[Finding]) -> dict[str, int]:
+    """Return how many findings each code has, errors first, then in the order of CODES."""
+    counts = Counter(finding.code for finding in findings)
+    order = sorted(CODES, key=lambda code: SEVERITIES.index(CODES[code][0]))
+    return {code: counts[code] for code in order if counts[code]}
+
+
+def count_by_severity(findings: Iterable[Finding]) -> dict[str, int]:
+    """Return how many findings each severity has, zeros too."""
+    counts = Counter(finding.severity for finding in findings)
+    return {severity: counts[severity] for severity in SEVERITIES}
+
+
+def findings_text(findings: Iterable[Finding]) -> str:
+    """Return the text of a findings.csv."""
+    rows = [(finding.severity, *finding) for finding in findings]
+    return csv_text(COLUMNS, zip(*rows, strict=True) if rows else [()] * len(COLUMNS))
+
+
+def read_findings(directory: Path) -> list[Finding]:
+    """Return the findings that a dataset directory holds.
+
+    Raises:
+        AnnotationError: findings.csv is missing or damaged.
+    """
+    table = read_csv(directory / "findings.csv", COLUMNS)
+    table.places("code", {code: row for row, code in enumerate(CODES)}, "a known code")
+    return [Finding(*row) for row in zip(*(table.columns[name] for name in COLUMNS[1:]), strict=True)]
