@@ -43,10 +43,11 @@ CODES: Mapping[str, tuple[str, str]] = {
     "unchecked-image": ("warn", "The image cannot be read; the size is the annotation file's."),
     "stale-size": ("warn", "The image was resized since it was annotated; the boxes keep their place."),
     "unrotated-size": ("warn", "The annotated size is the file's without its EXIF rotation; the boxes are as drawn."),
-    "shared-image": ("warn", "Several annotation files name one image."),
-    "unused-part": ("warn", "A name given as a part, or as its object, is no label of the data."),
-    "unused-class": ("warn", "A class of the given list is no label of the data."),
+    "unused-name": ("warn", "A class, part or label given on the command line is no label of the data."),
+    "unfollowed-link": ("warn", "A link to a folder outside the source folder was not followed."),
     # Good to know.
+    "near-split-flag": ("info", "A flag that is true differs by case from a split's name."),
+    "shared-image": ("info", "Several annotation files name one image."),
     "size-from-image": ("info", "The annotation file gives no size; the image's own was taken."),
     "inverted-corners": ("info", "Rectangles were drawn from another corner than the top left; put in order."),
 }

@@ -1,12 +1,14 @@
 """Picture files: their displayed size from the header alone, and their pixels, refused by name where they are unfit."""
 
+import io
+import struct
 import warnings
 from pathlib import Path
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from PIL import ExifTags, Image, UnidentifiedImageError
+from PIL import ExifTags, Image
 
 from annotations.errors import AnnotationError
 
@@ -17,6 +19,9 @@ LARGEST = 500_000_000
 # EXIF orientations 5 to 8 lay the stored rows along the displayed columns. Source: Exif 2.32, tag 0x0112.
 _TRANSPOSED = frozenset({5, 6, 7, 8})
 
+# What Pillow's header readers raise on damaged files, besides OSError.
+_DAMAGED = (SyntaxError, ValueError, TypeError, LookupError, ArithmeticError, EOFError, struct.error)
+
 
 def picture_size(path: Path) -> tuple[int, int]:
     """Return the displayed (width, height) in pixels of a picture file; only its header is read.
@@ -24,22 +29,38 @@ def picture_size(path: Path) -> tuple[int, int]:
     Raises:
         AnnotationError: the file is missing, is no picture, or holds more than LARGEST pixels.
     """
-    if not path.is_file():
-        raise AnnotationError(
-            f"{path}: picture must be a file, got {'no such file' if not path.exists() else 'no file'}"
-        )
+    return displayed_and_stored_size(path)[0]
+
+
+def displayed_and_stored_size(picture: Path | bytes) -> tuple[tuple[int, int], tuple[int, int]]:
+    """Return a picture's (width, height) as displayed and as stored, before its EXIF turn; only the header is read.
+
+    Raises:
+        AnnotationError: the file is missing, is no picture, or holds more than LARGEST pixels.
+    """
+    name = "imageData" if isinstance(picture, bytes) else str(picture)
+    if isinstance(picture, Path) and not picture.is_file():
+        got = "no file" if picture.exists() else "no such file"
+        raise AnnotationError(f"{name}: picture must be a file, got {got}")
     try:
         with warnings.catch_warnings():
             # Pillow warns of large pictures by its own limit; ours is below and is an error.
             warnings.simplefilter("ignore")
-            with Image.open(path) as header:
+            with Image.open(io.BytesIO(picture) if isinstance(picture, bytes) else picture) as header:
                 width, height = header.size
-                orientation = header.getexif().get(ExifTags.Base.Orientation, 1)
-    except (OSError, UnidentifiedImageError, Image.DecompressionBombError, SyntaxError, ValueError) as error:
-        raise AnnotationError(f"{path}: picture must be readable, got {error}") from error
+                turned = _orientation(header) in _TRANSPOSED
+    except (OSError, Image.DecompressionBombError, *_DAMAGED) as error:
+        raise AnnotationError(f"{name}: picture must be readable, got {error}") from error
     if width * height > LARGEST:
-        raise AnnotationError(f"{path}: picture must be at most {LARGEST:,} pixels, got {width} x {height}")
-    return (height, width) if orientation in _TRANSPOSED else (width, height)
+        raise AnnotationError(f"{name}: picture must be at most {LARGEST:,} pixels, got {width} x {height}")
+    return ((height, width) if turned else (width, height)), (width, height)
+
+
+def _orientation(header: Image.Image) -> object:
+    try:
+        return header.getexif().get(ExifTags.Base.Orientation, 1)
+    except _DAMAGED:
+        return 1  # as OpenCV reads a picture whose EXIF is damaged
 
 
 def read_picture(path: Path) -> NDArray[np.uint8]:

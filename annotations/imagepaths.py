@@ -1,0 +1,111 @@
+"""From an annotation file's `imagePath` to a file inside the source folder; nothing outside is opened or followed."""
+
+import os
+import posixpath
+import re
+import stat
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from annotations.notes import FileRefused, Note, is_plain, shown
+from annotations.pictures import SUFFIXES
+
+_LONGEST_PATH = 1000
+_DRIVE = re.compile("[A-Za-z]:")
+
+
+@dataclass(frozen=True, slots=True)
+class ImagePlace:
+    """Where an image is: its path relative to the source folder, with `/`, and whether a file is there."""
+
+    path: str
+    found: bool
+
+
+@dataclass(frozen=True, slots=True)
+class SourceFolder:
+    """A folder of annotation files and images; `root` is its real path. It remembers which folders lie inside."""
+
+    root: Path
+    _inside: dict[str, bool] = field(default_factory=dict, repr=False)
+
+    def image(self, source: str, image_path: object, notes: list[Note]) -> ImagePlace:
+        """Return the place of the image that the annotation file `source` (relative, with `/`) names.
+
+        A path that leaves the folder is not followed; a file of the same name beside the annotation file is taken
+        instead. Both are noted.
+
+        Raises:
+            FileRefused: `imagePath` is no text that can be a path.
+        """
+        folder, name = posixpath.split(source)
+        if image_path is None or image_path == "":
+            return self._of_same_stem(folder, name[: -len(".json")], notes)
+        if not isinstance(image_path, str):
+            raise FileRefused("bad-file", f"imagePath must be a text, got {shown(image_path)}")
+        if not is_plain(image_path, _LONGEST_PATH):
+            raise FileRefused("bad-name", f"imagePath must be a path, got {shown(image_path)}")
+        # Labelme on Windows writes backslashes.
+        slashed = image_path.replace("\\", "/")
+        path = posixpath.normpath(posixpath.join(folder, slashed))
+        absolute = slashed.startswith("/") or _DRIVE.match(slashed)
+        inside = not absolute and path != ".." and not path.startswith("../")
+        if inside and self.has_file(path):
+            return ImagePlace(path, True)
+        return self._beside(folder, name, image_path, path if inside and path != "." else None, notes)
+
+    def has_file(self, path: str) -> bool:
+        """Return whether an ordinary file is at `path` (relative, with `/`) and, links followed, inside the folder."""
+        full = self.root / path
+        try:
+            status = full.lstat()
+            if stat.S_ISLNK(status.st_mode):
+                return self._holds(os.path.realpath(full)) and stat.S_ISREG(full.stat().st_mode)
+        except OSError:
+            return False
+        return stat.S_ISREG(status.st_mode) and self._holds_folder(full.parent)
+
+    def _holds(self, real: str) -> bool:
+        return Path(real).is_relative_to(self.root)
+
+    def _holds_folder(self, folder: Path) -> bool:
+        key = str(folder)
+        if key not in self._inside:
+            self._inside[key] = self._holds(os.path.realpath(folder))
+        return self._inside[key]
+
+    def _of_same_stem(self, folder: str, stem: str, notes: list[Note]) -> ImagePlace:
+        for suffix in sorted({*SUFFIXES, *(suffix.upper() for suffix in SUFFIXES)}):
+            path = posixpath.join(folder, stem + suffix)
+            if self.has_file(path):
+                notes.append(Note("found-beside", "", f"imagePath must name the image, got none; {path} taken"))
+                return ImagePlace(path, True)
+        notes.append(Note("missing-image", "", "imagePath must name the image, got none"))
+        return ImagePlace(posixpath.join(folder, stem), False)
+
+    def _beside(self, folder: str, name: str, image_path: str, path: str | None, notes: list[Note]) -> ImagePlace:
+        base = posixpath.basename(image_path.replace("\\", "/"))
+        if base in ("", ".", ".."):
+            base = name[: -len(".json")]
+        beside = posixpath.join(folder, base)
+        if self.has_file(beside):
+            message = f"imagePath {shown(image_path)} leads to no file in the source folder; {beside} taken"
+            notes.append(Note("found-beside", "", message))
+            return ImagePlace(beside, True)
+        if path is None or self._is_link_outside(path):
+            notes.append(Note("outside-root", "", self._outside_message(folder, image_path)))
+        else:
+            notes.append(Note("missing-image", "", f"image must be at {path}, got no such file"))
+        return ImagePlace(beside if path is None else path, False)
+
+    def _is_link_outside(self, path: str) -> bool:
+        full = self.root / path
+        return os.path.lexists(full) and not self._holds(os.path.realpath(full))
+
+    def _outside_message(self, folder: str, image_path: str) -> str:
+        message = f"imagePath {shown(image_path)} leaves the source folder and was not followed"
+        if image_path.startswith("/") or _DRIVE.match(image_path):
+            return f"{message}; put the image beside its annotation file"
+        target = os.path.normpath(self.root / folder / image_path.replace("\\", "/"))
+        both = os.path.commonpath([self.root, target])
+        return f"{message}; give {both} as the source, which holds both" if Path(both) != Path(both).parent else message

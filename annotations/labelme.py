@@ -1,0 +1,115 @@
+"""One Labelme file, read: its bytes to a JSON object that is Labelme's, its flags and the split that they name."""
+
+import json
+import os
+import stat
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from annotations.notes import FileRefused, Note, is_plain, shown
+
+LARGEST_FILE = 64 * 2**20
+"""Bytes; only image data inside the file makes it large, and 64 MiB of it is a picture of 48 MB."""
+
+SPLIT_OF_FLAG: Mapping[str, str] = {
+    "train": "train",
+    "val": "val",
+    "valid": "val",
+    "validation": "val",
+    "test": "test",
+}
+
+_LONGEST_FLAGS = 500
+_BYTE_ORDER_MARKS = {b"\xff\xfe": "UTF-16", b"\xfe\xff": "UTF-16"}
+# A JSON object with one of these keys was meant as a Labelme file.
+_MARKS = ("shapes", "imagePath", "imageData")
+
+
+def read_labelme(path: Path) -> dict[str, Any] | None:
+    """Return the JSON object of a Labelme file, or None where the file is whole JSON of another kind.
+
+    Raises:
+        FileRefused: the file cannot be read in bounded time and memory, is not UTF-8 or is not whole JSON.
+    """
+    data = _read_bytes(path)
+    try:
+        document = json.loads(_decoded(data))
+    except RecursionError as error:
+        raise FileRefused("bad-json", "file must be JSON, got brackets nested too deeply") from error
+    except ValueError as error:
+        raise FileRefused("bad-json", f"file must be whole JSON, got {error}") from error
+    if not isinstance(document, dict) or not any(mark in document for mark in _MARKS):
+        return None
+    if not isinstance(document.get("shapes"), list):
+        raise FileRefused("bad-file", f"shapes must be a list, got {shown(document.get('shapes'))}")
+    return document
+
+
+def _read_bytes(path: Path) -> bytes:
+    try:
+        # Not to wait for a pipe without a writer; what is no ordinary file is refused before it is read.
+        handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+    except OSError as error:
+        raise FileRefused("unreadable-file", f"file must be readable, got {error.strerror or error}") from error
+    with os.fdopen(handle, "rb") as stream:
+        status = os.fstat(handle)
+        if not stat.S_ISREG(status.st_mode):
+            raise FileRefused("unreadable-file", "file must be an ordinary file, got a device, pipe or folder")
+        if status.st_size > LARGEST_FILE:
+            got = f"must be at most {LARGEST_FILE:,} bytes, got {status.st_size:,}"
+            raise FileRefused("file-too-large", f"file {got}; save it without image data")
+        try:
+            return stream.read(LARGEST_FILE)
+        except OSError as error:
+            raise FileRefused("unreadable-file", f"file must be readable, got {error.strerror or error}") from error
+
+
+def _decoded(data: bytes) -> str:
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        got = _BYTE_ORDER_MARKS.get(data[:2], f"byte 0x{data[error.start]:02x} at {error.start}")
+        message = (
+            f"file must be UTF-8 text, got {got}; Labelme before 4.5.2 wrote the Windows code page: convert it first"
+        )
+        raise FileRefused("bad-encoding", message) from error
+
+
+def true_flags(document: Mapping[str, Any], notes: list[Note]) -> list[str]:
+    """Return the names of the image flags whose value is true; other values than true and false are noted.
+
+    Raises:
+        FileRefused: `flags` is no object of names, or its names cannot be kept.
+    """
+    flags = document.get("flags")
+    if flags is None:
+        return []
+    if not isinstance(flags, dict):
+        raise FileRefused("bad-file", f"flags must be an object, got {shown(flags)}")
+    for name, value in flags.items():
+        if not isinstance(value, bool):
+            notes.append(Note("odd-flag", "", f"flag {shown(name)} must be true or false, got {shown(value)}; not set"))
+    names = [name for name, value in flags.items() if value is True]
+    if not is_plain(";".join(names), _LONGEST_FLAGS):
+        raise FileRefused(
+            "bad-file", f"true flags must be at most {_LONGEST_FLAGS} letters of text, got {shown(names)}"
+        )
+    for name in names:
+        if ";" in name:
+            notes.append(Note("odd-flag", "", f"flag must hold no ';', which separates flags, got {shown(name)}"))
+    return names
+
+
+def split_of_flags(names: list[str], notes: list[Note]) -> str:
+    """Return the split that true flags name: train, val, test, or "" where none or several do."""
+    splits = sorted({SPLIT_OF_FLAG[name] for name in names if name in SPLIT_OF_FLAG})
+    for name in names:
+        if name not in SPLIT_OF_FLAG and name.strip().casefold() in SPLIT_OF_FLAG:
+            notes.append(Note("near-split-flag", "", f"flag {shown(name)} names no split; {name.casefold()!r} would"))
+    if len(splits) > 1:
+        notes.append(
+            Note("several-splits", "", f"one split flag must be true, got {', '.join(splits)}; no split given")
+        )
+        return ""
+    return splits[0] if splits else ""

@@ -1,0 +1,67 @@
+"""What a user says about labels: which are parts of which, which are wanted, which are to be renamed."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from annotations.errors import UsageError
+from annotations.findings import Finding
+
+
+@dataclass(frozen=True, slots=True)
+class Naming:
+    """Names for labels: `parts` maps a part's label to its object's, `classes` is the wanted list or None for all.
+
+    `rename` maps an old label to a new one; it comes first, and the others use the new names.
+
+    Raises:
+        UsageError: the names contradict each other.
+    """
+
+    parts: Mapping[str, str]
+    classes: tuple[str, ...] | None
+    rename: Mapping[str, str]
+
+    def __post_init__(self) -> None:
+        for part, whole in self.parts.items():
+            if not part or not whole:
+                raise UsageError(f"parts: {part}:{whole}: part and object must be labels, got an empty one")
+            if whole == part:
+                raise UsageError(f"parts: {part}:{whole}: part must belong to another label, got itself")
+            if whole in self.parts:
+                got = f"{whole}:{self.parts[whole]}"
+                raise UsageError(f"parts: {part}:{whole}: object must be no part itself, got {got} too")
+        if not all((*self.rename, *self.rename.values())):
+            raise UsageError("rename: labels must not be empty, got an empty one")
+        if self.classes is not None:
+            self._check_classes(self.classes)
+
+    def _check_classes(self, classes: Sequence[str]) -> None:
+        if not classes or not all(classes) or len(set(classes)) != len(classes):
+            raise UsageError(f"classes: classes must be different labels, got {', '.join(classes) or 'none'}")
+        missing = sorted({*self.parts, *self.parts.values()} - set(classes))
+        if missing:
+            raise UsageError(f"classes: classes must include all of parts, got none of {', '.join(missing)}")
+
+    def classes_of(self, seen: set[str]) -> tuple[tuple[str, ...], dict[str, str]]:
+        """Return the classes and the parts of data with these labels.
+
+        Objects come first, then parts, each in alphabetical order, unless there is a list. Parts that nobody drew are
+        left out; an object that only its parts speak of is a class.
+        """
+        if self.classes is not None:
+            return self.classes, dict(self.parts)
+        parts = {part: whole for part, whole in sorted(self.parts.items()) if part in seen}
+        objects = sorted((seen - set(parts)) | set(parts.values()))
+        return (*objects, *parts), parts
+
+    def unused(self, seen: set[str], renamed: set[str]) -> list[Finding]:
+        """Return a finding for each name that is no label of the data: a wrong name here is a typing error."""
+        named = [("part", name) for name in self.parts if name not in seen]
+        named += [("object of parts", name) for name in dict.fromkeys(self.parts.values()) if name not in seen]
+        named += [("class", name) for name in self.classes or () if name not in seen and ("part", name) not in named]
+        named += [("label to rename", name) for name in self.rename if name not in renamed]
+        labels = ", ".join(sorted(seen)[:20]) or "none"
+        return [
+            Finding("unused-name", "", "", "", f"{kind} {name!r} must be a label of the data, got {labels}")
+            for kind, name in named
+        ]

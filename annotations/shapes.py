@@ -1,0 +1,178 @@
+"""Labelme's shapes to boxes: the envelope of what was drawn, in pixels, corners in order, clipped to the frame."""
+
+import math
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from annotations.notes import FileRefused, Note, is_plain, shown
+
+MOST_SHAPES = 100_000
+"""Shapes in one file; no annotated photograph has as many, and a file with more would hold up the others."""
+
+_LONGEST_LABEL = 1000
+_LONGEST_GROUP = 40
+_OVERSHOOT = 1e-6
+"""Pixels; what reaches this little outside the frame is rounding, and clipped without a word."""
+
+# How many points a shape of this type has. Source: labelme 7's reader; X-AnyLabeling for rectangles of 4 and rotation.
+_POINT_COUNTS = {"rectangle": (2, 4), "circle": (2,), "oriented_rectangle": (4,), "rotation": (4,)}
+_NO_AREA = frozenset({"point", "points", "line", "linestrip"})
+_NUMBERS = frozenset({int, float})
+
+
+class Region(NamedTuple):
+    """A shape with an area: label, group ("" for none), box in pixels, type, and its number in the file (from 0)."""
+
+    label: str
+    group_id: str
+    xmin: float
+    ymin: float
+    xmax: float
+    ymax: float
+    shape_type: str
+    number: int
+
+    @property
+    def place(self) -> str:
+        """Return the shape's name in a finding."""
+        return f"shapes[{self.number}]"
+
+
+def regions_of(shapes: list[Any], notes: list[Note]) -> list[Region]:
+    """Return the shapes that have an area, in their order; the others are noted.
+
+    Raises:
+        FileRefused: a shape's label, type or coordinates are corrupt: a file that silently lost one box would teach
+            a detector that nothing is there.
+    """
+    if len(shapes) > MOST_SHAPES:
+        raise FileRefused("bad-file", f"shapes must be at most {MOST_SHAPES:,}, got {len(shapes):,}")
+    regions: list[Region] = []
+    inverted = 0
+    for index, shape in enumerate(shapes):
+        try:
+            region = _region(shape, index, notes)
+        except FileRefused as error:
+            raise FileRefused(error.note.code, error.note.message, f"shapes[{index}]") from error
+        if region is not None:
+            regions.append(region)
+            inverted += _is_inverted(region, shape["points"])
+    if inverted:
+        message = f"{inverted} of {len(shapes)} shapes are rectangles not drawn from the top left; put in order"
+        notes.append(Note("inverted-corners", "", message))
+    return regions
+
+
+def _is_inverted(region: Region, points: list[Any]) -> bool:
+    return region.shape_type == "rectangle" and len(points) == 2 and points[0] != [region.xmin, region.ymin]
+
+
+def _region(shape: object, index: int, notes: list[Note]) -> Region | None:
+    if not isinstance(shape, dict):
+        raise FileRefused("bad-shape", f"shape must be an object, got {shown(shape)}")
+    label = shape.get("label")
+    if not isinstance(label, str) or not label or not is_plain(label, _LONGEST_LABEL):
+        raise FileRefused("bad-shape", f"label must be a text, got {shown(label)}")
+    shape_type = shape.get("shape_type")
+    if shape_type is None:
+        shape_type = "polygon"  # Labelme 3.4 to 5.8 wrote none for a polygon.
+    if not isinstance(shape_type, str):
+        raise FileRefused("bad-shape", f"shape_type must be a text, got {shown(shape_type)}")
+    box = _box(shape, shape_type, f"shapes[{index}]", notes)
+    if box is None:
+        return None
+    group_id = shape.get("group_id")
+    group = "" if group_id is None else _group(group_id, f"shapes[{index}]", notes)
+    return Region(label, group, *box, shape_type, index)
+
+
+def _box(
+    shape: Mapping[str, Any], shape_type: str, place: str, notes: list[Note]
+) -> tuple[float, float, float, float] | None:
+    xs, ys = _coordinates(shape.get("points"))
+    if shape_type in _NO_AREA or (shape_type == "polygon" and len(xs) < 3):
+        notes.append(Note("no-area-shape", place, f"a {shape_type} of {len(xs)} points has no area; dropped"))
+        return None
+    if shape_type != "polygon":
+        counts = _POINT_COUNTS.get(shape_type)
+        if counts is None:
+            notes.append(Note("unsupported-shape", place, f"shape_type {shown(shape_type)} has no box; dropped"))
+            return None
+        if len(xs) not in counts:
+            wanted = " or ".join(map(str, counts))
+            raise FileRefused("bad-points", f"points of a {shape_type} must be {wanted}, got {len(xs)}")
+    if shape_type == "circle":
+        radius = math.hypot(xs[1] - xs[0], ys[1] - ys[0])
+        return xs[0] - radius, ys[0] - radius, xs[0] + radius, ys[0] + radius
+    return min(xs), min(ys), max(xs), max(ys)
+
+
+def _coordinates(points: object) -> tuple[list[float], list[float]]:
+    if not isinstance(points, list) or not points:
+        raise FileRefused("bad-points", f"points must be a list of [x, y], got {shown(points)}")
+    xs: list[float] = []
+    ys: list[float] = []
+    for place, point in enumerate(points):
+        if not _is_point(point):
+            raise FileRefused("bad-points", f"points[{place}] must be two finite numbers, got {shown(point)}")
+        xs.append(float(point[0]))
+        ys.append(float(point[1]))
+    return xs, ys
+
+
+def _is_point(point: object) -> bool:
+    if type(point) is not list or len(point) != 2 or type(point[0]) not in _NUMBERS or type(point[1]) not in _NUMBERS:
+        return False
+    try:
+        return math.isfinite(point[0]) and math.isfinite(point[1])
+    except OverflowError:  # an integer too large for a float
+        return False
+
+
+def _group(group_id: object, place: str, notes: list[Note]) -> str:
+    if type(group_id) is int and abs(group_id) < 10**18:
+        return str(group_id)
+    group = ""
+    if isinstance(group_id, float) and group_id.is_integer() and abs(group_id) < 10**15:
+        group = str(int(group_id))
+    elif isinstance(group_id, str) and is_plain(group_id, _LONGEST_GROUP):
+        group = group_id.strip()
+    done = f"read as {group}" if group else "left out"
+    notes.append(Note("odd-group", place, f"group_id must be an integer or null, got {shown(group_id)}; {done}"))
+    return group
+
+
+def inside_frame(region: Region, width: int, height: int, notes: list[Note]) -> Region | None:
+    """Return the region clipped to the frame of `width` x `height` pixels, or None where it has no area there."""
+    _, _, xmin, ymin, xmax, ymax, _, _ = region
+    if xmin >= 0.0 and ymin >= 0.0 and xmax <= width and ymax <= height:
+        clipped = region
+    else:
+        clipped = _clipped(region, width, height)
+    # Divided as the file holds it: a box far thinner than a pixel can lose its area there.
+    if clipped.xmin / width < clipped.xmax / width and clipped.ymin / height < clipped.ymax / height:
+        if _overshoot(region, width, height) > _OVERSHOOT:
+            message = f"box {_corners(region)} clipped to the image, {width} x {height}"
+            notes.append(Note("clipped", region.place, message))
+        return clipped
+    flat = not (xmin < xmax and ymin < ymax) or clipped is region
+    code, must = ("zero-area", "have an area") if flat else ("outside", f"meet the image, {width} x {height}")
+    notes.append(Note(code, region.place, f"box must {must}, got {_corners(region)}; dropped"))
+    return None
+
+
+def _clipped(region: Region, width: int, height: int) -> Region:
+    return region._replace(
+        xmin=min(max(region.xmin, 0.0), float(width)),
+        ymin=min(max(region.ymin, 0.0), float(height)),
+        xmax=min(max(region.xmax, 0.0), float(width)),
+        ymax=min(max(region.ymax, 0.0), float(height)),
+    )
+
+
+def _overshoot(region: Region, width: int, height: int) -> float:
+    return max(-region.xmin, -region.ymin, region.xmax - width, region.ymax - height)
+
+
+def _corners(region: Region) -> str:
+    return f"[{region.xmin:.6g}, {region.ymin:.6g}, {region.xmax:.6g}, {region.ymax:.6g}]"
