@@ -52,9 +52,10 @@ def _motion(rng: np.random.Generator, unit: float) -> NDArray[np.float32]:
 def photographed(picture: Picture, rng: np.random.Generator, unit: float, difficulty: float) -> NDArray[np.uint8]:
     """Return the (H, W, 3) RGB photograph of a scene (H, W, 3) 0..255; `difficulty` in 0..1 makes it worse."""
     picture = _blurred(_lit(picture, rng, difficulty), rng, unit, difficulty)
+    # Grey noise: cameras smooth the colours' away.
     noise = np.float32(rng.uniform(0, 2 + 12 * difficulty * rng.random()))
-    picture = picture + noise * rng.standard_normal(picture.shape, np.float32)
-    sensed = np.clip(picture, 0, 255).astype(np.uint8)
+    grain = noise * rng.standard_normal(picture.shape[:2], np.float32)
+    sensed = np.clip(picture + cv2.cvtColor(grain, cv2.COLOR_GRAY2RGB), 0, 255).astype(np.uint8)
     quality = int(rng.uniform(95 - 60 * difficulty, 96))
     _, data = cv2.imencode(".jpg", cv2.cvtColor(sensed, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, quality])
     return np.asarray(cv2.imdecode(data, cv2.IMREAD_COLOR_RGB), np.uint8)

@@ -25,8 +25,8 @@ def _inked(sheet: Drawing, ink: list[float], dark: NDArray[np.bool_], margin: in
     """Draw the (n, m) dark cells on the inside of the sheet."""
     height, width = sheet.shape[:2]
     size = (width - 2 * margin, height - 2 * margin)
-    enlarged = cv2.resize(dark.astype(np.uint8), size, interpolation=cv2.INTER_NEAREST)
-    sheet[margin : height - margin, margin : width - margin][enlarged > 0] = ink
+    cells = np.array([sheet[0, 0], ink]).astype(np.uint8)[dark.astype(np.intp)]
+    sheet[margin : height - margin, margin : width - margin] = cv2.resize(cells, size, interpolation=cv2.INTER_NEAREST)
     return sheet
 
 

@@ -16,10 +16,12 @@ _FONTS = (cv2.FONT_HERSHEY_SIMPLEX, cv2.FONT_HERSHEY_DUPLEX, cv2.FONT_HERSHEY_CO
 _LETTERS = np.array(list("ABCDEFGHIKLMNOPRSTUVWabcdefghiklmnoprstuvwxyz0123456789.,:-/"))
 
 
-def colour(rng: np.random.Generator, darkest: float = 20, lightest: float = 235) -> NDArray[np.float32]:
-    """Return a (3,) RGB colour of muted saturation whose grey lies between the two bounds."""
-    grey, tint = rng.uniform(darkest, lightest), rng.normal(0, 22, 3)
-    return np.asarray(np.clip(grey + tint - tint.mean(), 0, 255), np.float32)
+def colour(
+    rng: np.random.Generator, darkest: float = 20, lightest: float = 235, tint: float = 14
+) -> NDArray[np.float32]:
+    """Return a (3,) RGB colour whose grey lies between the two bounds; its channels differ by about `tint`."""
+    channels = rng.uniform(darkest, lightest) + rng.normal(0, tint, 3)
+    return np.asarray(np.clip(channels, 0, 255), np.float32)
 
 
 def words(rng: np.random.Generator, length: int) -> str:

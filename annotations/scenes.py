@@ -278,11 +278,12 @@ def write_scenes(
     `splits` are shares, told by flags; `written` is called with the number of scenes done after each.
 
     Raises:
-        UsageError: `directory` is there already, `count` is below 1, or the splits are none.
+        UsageError: `directory` is there already, `count` is below 1, `seed` below 0, or the splits are none.
         AnnotationError: `suffix` is no picture format's.
     """
-    if count < 1:
-        raise UsageError(f"{directory}: scenes must be 1 at least, got {count}")
+    for name, value, least in (("count", count, 1), ("seed", seed, 0)):
+        if value < least:
+            raise UsageError(f"scene: {name} must be {least} or more, got {value}")
     if directory.exists():
         raise UsageError(f"{directory}: directory must not exist yet")
     names = split_names(count, seed, splits)
