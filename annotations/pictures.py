@@ -8,7 +8,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from PIL import ExifTags, Image
+from PIL import ExifTags, Image, UnidentifiedImageError
 
 from annotations.errors import AnnotationError
 
@@ -50,7 +50,8 @@ def displayed_and_stored_size(picture: Path | bytes) -> tuple[tuple[int, int], t
                 width, height = header.size
                 turned = _orientation(header) in _TRANSPOSED
     except (OSError, Image.DecompressionBombError, *_DAMAGED) as error:
-        raise AnnotationError(f"{name}: picture must be readable, got {error}") from error
+        got = "no known picture format" if isinstance(error, UnidentifiedImageError) else str(error)
+        raise AnnotationError(f"{name}: picture must be readable, got {got}") from error
     if width * height > LARGEST:
         raise AnnotationError(f"{name}: picture must be at most {LARGEST:,} pixels, got {width} x {height}")
     return ((height, width) if turned else (width, height)), (width, height)
@@ -63,17 +64,19 @@ def _orientation(header: Image.Image) -> object:
         return 1  # as OpenCV reads a picture whose EXIF is damaged
 
 
-def read_picture(path: Path) -> NDArray[np.uint8]:
+def read_picture(path: Path, frame: tuple[int, int] | None = None) -> NDArray[np.uint8]:
     """Return the (H, W, 3) RGB pixels of a picture as it is displayed (EXIF orientation applied).
 
-    Grey, RGBA, CMYK and 16-bit pictures become 8-bit RGB.
+    Grey, RGBA, CMYK and 16-bit pictures become 8-bit RGB. `frame` is the (width, height) that boxes are relative to;
+    where it is the picture's size without its EXIF turn (finding `unrotated-size`), the pixels are given so.
 
     Raises:
         AnnotationError: the file is missing, is no picture, is damaged, or holds more than LARGEST pixels.
     """
-    picture_size(path)
+    displayed, stored = displayed_and_stored_size(path)
+    as_stored = cv2.IMREAD_IGNORE_ORIENTATION if frame == stored != displayed else 0
     try:
-        pixels = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_COLOR_RGB)
+        pixels = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_COLOR_RGB | as_stored)
     except (cv2.error, OSError) as error:
         raise AnnotationError(f"{path}: picture must be readable, got {error}") from error
     if pixels is None:
