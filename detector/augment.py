@@ -1,0 +1,114 @@
+"""Random changes of a training image and its boxes, each a pure function of a seed (plain numpy and OpenCV)."""
+
+from dataclasses import dataclass
+from typing import Final
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from detector.letterbox import Placement, letterbox, place
+from detector.settings import Settings
+
+LEAST_VISIBLE: Final = 0.4
+"""Share of a box's area that must stay in the canvas for it to be learnt; own choice, half a code is no code."""
+LEAST_SIDE: Final = 2.0
+"""Pixels; a box with a shorter side at the network's input carries nothing to see."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Sample:
+    """One image as the network gets it: `picture` (H, W, 3) uint8; boxes (N, 4) xyxy input pixels, `class_id` (N,)."""
+
+    picture: NDArray[np.uint8]
+    xyxy: NDArray[np.float64]
+    class_id: NDArray[np.int64]
+
+
+def plain_sample(
+    picture: NDArray[np.uint8], xyxy: NDArray[np.float64], class_id: NDArray[np.int64], canvas: tuple[int, int]
+) -> Sample:
+    """Return the picture letterboxed into a (height, width) canvas with its (N, 4) xyxy pixel boxes, unchanged else."""
+    placement = letterbox(picture.shape[1], picture.shape[0], canvas)
+    return Sample(place(picture, placement, canvas), placement.forward(xyxy), class_id)
+
+
+def random_sample(
+    picture: NDArray[np.uint8],
+    xyxy: NDArray[np.float64],
+    class_id: NDArray[np.int64],
+    settings: Settings,
+    rng: np.random.Generator,
+) -> Sample:
+    """Return the picture turned, mirrored, resized, shifted and recoloured at random, with its (N, 4) xyxy boxes.
+
+    Parts and objects move together; a box that the edge cuts below LEAST_VISIBLE of its area is left out.
+    """
+    picture, xyxy = _turned(picture, xyxy, rng, settings)
+    placement = _random_placement(picture.shape[1], picture.shape[0], settings, rng)
+    canvas = settings.input
+    moved, kept = visible_boxes(placement.forward(xyxy), canvas)
+    changed = recoloured(place(picture, placement, canvas), settings.colour, rng)
+    return Sample(changed, moved[kept], class_id[kept])
+
+
+def _turned(
+    picture: NDArray[np.uint8], xyxy: NDArray[np.float64], rng: np.random.Generator, settings: Settings
+) -> tuple[NDArray[np.uint8], NDArray[np.float64]]:
+    quarters = int(rng.integers(4)) if settings.rotate else 0
+    mirror = bool(rng.integers(2)) if settings.flip else False
+    for _ in range(quarters):
+        xyxy = quarter_turn(xyxy, picture.shape[1])
+        picture = np.rot90(picture)
+    if mirror:
+        xyxy = mirrored(xyxy, picture.shape[1])
+        picture = picture[:, ::-1]
+    return np.ascontiguousarray(picture), xyxy
+
+
+def quarter_turn(xyxy: NDArray[np.float64], width: int) -> NDArray[np.float64]:
+    """Return (N, 4) xyxy boxes after the picture of this width was turned a quarter counter-clockwise (`np.rot90`)."""
+    return np.stack([xyxy[:, 1], width - xyxy[:, 2], xyxy[:, 3], width - xyxy[:, 0]], axis=1)
+
+
+def mirrored(xyxy: NDArray[np.float64], width: int) -> NDArray[np.float64]:
+    """Return (N, 4) xyxy boxes after the picture of this width was mirrored left to right."""
+    return np.stack([width - xyxy[:, 2], xyxy[:, 1], width - xyxy[:, 0], xyxy[:, 3]], axis=1)
+
+
+def _random_placement(width: int, height: int, settings: Settings, rng: np.random.Generator) -> Placement:
+    fitted = letterbox(width, height, settings.input)
+    # Even in the logarithm, so that halving is as likely as doubling.
+    factor = float(np.exp(rng.uniform(*np.log(settings.scale))))
+    new_width, new_height = (max(1, round(side * factor)) for side in (fitted.new_width, fitted.new_height))
+    # Wherever the picture is smaller it lies inside the canvas, wherever larger the canvas lies inside it.
+    slack_x, slack_y = settings.input[1] - new_width, settings.input[0] - new_height
+    left, top = (int(rng.integers(min(slack, 0), max(slack, 0) + 1)) for slack in (slack_x, slack_y))
+    return Placement(width, height, new_width, new_height, left, top)
+
+
+def visible_boxes(xyxy: NDArray[np.float64], canvas: tuple[int, int]) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    """Return the (N, 4) boxes cut at the (height, width) canvas, and (N,) whether enough of each is left to learn."""
+    cut = np.clip(xyxy, 0.0, np.array([canvas[1], canvas[0]] * 2, np.float64))
+    sides, whole = cut[:, 2:] - cut[:, :2], xyxy[:, 2:] - xyxy[:, :2]
+    share = sides.prod(axis=1) / np.maximum(whole.prod(axis=1), 1e-9)
+    return cut, (share >= LEAST_VISIBLE) & (sides.min(axis=1, initial=np.inf) >= LEAST_SIDE)
+
+
+def recoloured(picture: NDArray[np.uint8], strength: float, rng: np.random.Generator) -> NDArray[np.uint8]:
+    """Return the (H, W, 3) picture with random gain, offset and gamma a channel, and sometimes grey or blurred."""
+    if strength == 0:
+        return picture
+    gamma = float(np.exp(rng.normal(0.0, strength)))
+    gain = float(np.exp(rng.normal(0.0, strength / 2))) * np.exp(rng.normal(0.0, strength / 4, 3))
+    offset = rng.normal(0.0, 25.0 * strength)
+    ramp = np.linspace(0.0, 1.0, 256) ** gamma * 255.0
+    # One table a channel: a look-up costs a tenth of the arithmetic on every pixel.
+    table = np.clip(ramp[:, None] * gain + offset, 0, 255).astype(np.uint8)
+    changed = cv2.LUT(picture, table[None])
+    grey, blur = rng.random(2)
+    if grey < strength / 3:
+        changed = cv2.cvtColor(cv2.cvtColor(changed, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
+    if blur < strength / 3:
+        changed = cv2.GaussianBlur(changed, (0, 0), float(rng.uniform(0.4, 1.2)))
+    return np.asarray(changed, np.uint8)

@@ -1,0 +1,95 @@
+"""From the network's raw outputs to detections in a picture's own frame (plain numpy)."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from annotations.tables import Boxes, Detections
+from detector.cells import LARGEST_LOG, Cells
+from detector.letterbox import Placement
+from detector.parents import parents
+from detector.settings import Settings
+from detector.suppression import keep_surest
+
+MOST_CANDIDATES = 2000
+"""Boxes of a class that enter suppression; more than any image holds, and bounds its time on an untrained network."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Found:
+    """The detections of one image: `xyxy` (N, 4) picture pixels cut at its edges, `parent` (N,) rows of this table."""
+
+    class_id: NDArray[np.int64]
+    score: NDArray[np.float64]
+    xyxy: Boxes
+    parent: NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Branch:
+    """One branch's raw outputs for one image: `logits` (A, C) for the classes `class_ids` (C,), `raw` boxes (A, 4)."""
+
+    cells: Cells
+    class_ids: NDArray[np.int64]
+    logits: NDArray[np.float32]
+    raw: NDArray[np.float32]
+
+
+def decode_boxes(raw: NDArray[np.float32], cells: Cells) -> Boxes:
+    """Return (A, 4) xyxy input pixels of one image's raw outputs: what `box_coding.decode` does, in float64 numpy."""
+    distance = np.exp(np.clip(raw.astype(np.float64), -LARGEST_LOG, LARGEST_LOG)) * (cells.prior / 2)[:, None]
+    return np.concatenate([cells.centre - distance[:, :2], cells.centre + distance[:, 2:]], axis=1)
+
+
+def _of_class(branch: Branch, boxes: Boxes, column: int, settings: Settings) -> tuple[NDArray[np.float64], Boxes]:
+    # The logits decide: two of them may round to the same probability.
+    logits = branch.logits[:, column].astype(np.float64)
+    score = 1.0 / (1.0 + np.exp(-np.clip(logits, -60.0, 60.0)))
+    rows = np.flatnonzero(score >= settings.score_floor)
+    if len(rows) > MOST_CANDIDATES:
+        rows = rows[np.argsort(-logits[rows], kind="stable")[:MOST_CANDIDATES]]
+    rows = rows[keep_surest(boxes[rows], logits[rows], settings.nms_iou, settings.max_detections)]
+    return score[rows], boxes[rows]
+
+
+def decode_image(
+    branches: list[Branch], placement: Placement, object_class_of: Mapping[int, int], settings: Settings
+) -> Found:
+    """Return the detections of one image, class after class, each class's surest first.
+
+    Boxes are cut at the picture's edges; one that has no area there is dropped.
+    """
+    scores, all_boxes, classes = [np.zeros(0)], [np.zeros((0, 4))], [np.zeros(0, np.int64)]
+    edge = np.array([placement.width, placement.height] * 2, np.float64)
+    for branch in branches:
+        boxes = np.clip(placement.inverse(decode_boxes(branch.raw, branch.cells)), 0.0, edge)
+        for column, class_id in enumerate(branch.class_ids):
+            score, found = _of_class(branch, boxes, column, settings)
+            scores.append(score)
+            all_boxes.append(found)
+            classes.append(np.full(len(score), class_id, np.int64))
+    xyxy, score, class_id = np.concatenate(all_boxes), np.concatenate(scores), np.concatenate(classes)
+    seen = (xyxy[:, 2] > xyxy[:, 0]) & (xyxy[:, 3] > xyxy[:, 1])
+    xyxy, score, class_id = xyxy[seen], score[seen], class_id[seen]
+    return Found(class_id, score, xyxy, parents(class_id, score, xyxy, object_class_of))
+
+
+def detections_table(found: list[Found], sizes: NDArray[Any]) -> Detections:
+    """Return the table of the detections of all images; `sizes` is (I, 2) width and height in pixels."""
+    counts = np.array([len(item.class_id) for item in found], np.int64)
+    first = np.concatenate([[0], np.cumsum(counts)])
+    image_row = np.repeat(np.arange(len(found)), counts)
+    offset = first[image_row]
+    parent = np.concatenate([np.zeros(0, np.int64), *(item.parent for item in found)])
+    xyxy = np.concatenate([np.zeros((0, 4)), *(item.xyxy for item in found)])
+    return Detections(
+        image_row=image_row,
+        object_id=np.arange(first[-1]),
+        parent_id=np.where(parent >= 0, parent + offset, parent),
+        class_id=np.concatenate([np.zeros(0, np.int64), *(item.class_id for item in found)]),
+        score=np.concatenate([np.zeros(0), *(item.score for item in found)]),
+        xyxy_rel=xyxy / np.tile(np.asarray(sizes, np.float64), 2).reshape(-1, 4)[image_row],
+    )

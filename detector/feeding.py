@@ -1,0 +1,32 @@
+"""Batches made ahead of the step by threads; their content and order do not depend on how many threads there are."""
+
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+
+import cv2
+
+from detector.family import Batch
+
+AHEAD_PER_THREAD = 2
+"""Batches that wait for the step a thread; bounds the memory, however large the data set."""
+
+
+def batches_ahead(batch: Callable[[int], Batch], first: int, last: int, threads: int) -> Iterator[Batch]:
+    """Yield `batch(step)` for steps `first` to `last` - 1, in that order, made by `threads` threads ahead of time.
+
+    Closing the iterator drops what waits. An error in `batch` is raised where its step would have come.
+    """
+    # OpenCV would start threads of its own inside each of ours.
+    cv2.setNumThreads(1)
+    pool = ThreadPoolExecutor(threads, thread_name_prefix="loader")
+    waiting: deque[Future[Batch]] = deque()
+    try:
+        for step in range(first, last):
+            waiting.append(pool.submit(batch, step))
+            if len(waiting) >= AHEAD_PER_THREAD * threads:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)

@@ -1,0 +1,198 @@
+"""The subparts PPN as a family of the loop: its batches, its losses, its detections on a data set."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+import keras
+import numpy as np
+from keras import ops
+from numpy.typing import NDArray
+
+from annotations.errors import AnnotationError, PpnlabError
+from annotations.pictures import read_picture
+from annotations.tables import BoxDataset, Detections
+from detector.assignment import assign, padded
+from detector.augment import Sample, plain_sample, random_sample
+from detector.backbones import load_backbone_weights
+from detector.box_coding import decode
+from detector.decoding import Branch, Found, decode_image, detections_table
+from detector.family import Batch, Outputs, Predict, Scores, Tensor
+from detector.letterbox import letterbox, place
+from detector.losses import branch_losses
+from detector.order import batch_rows, sample_generator, steps_per_epoch
+from detector.ppn import build_ppn, geometry
+from detector.settings import Settings
+from detector.trunks import build_trunk, freeze_trunk
+
+Monitor = Callable[[BoxDataset, Detections], Scores]
+
+
+@dataclass(frozen=True)
+class PpnModel:
+    """The network's side of the family: what classes it tells apart, how it is built, and what its outputs mean."""
+
+    settings: Settings
+    classes: tuple[str, ...]
+    parts: Mapping[str, str]
+
+    def __post_init__(self) -> None:
+        if not self.object_class_ids.size:
+            raise PpnlabError(f"classes must hold one that is no part, got {', '.join(self.classes) or 'none'}")
+
+    @property
+    def object_class_ids(self) -> NDArray[np.int64]:
+        """Return the (K,) class ids that the object branch tells apart."""
+        return np.array([i for i, name in enumerate(self.classes) if name not in self.parts], np.int64)
+
+    @property
+    def part_class_ids(self) -> NDArray[np.int64]:
+        """Return the (P,) class ids that the part branch tells apart; none leaves the branch out."""
+        return np.array([i for i, name in enumerate(self.classes) if name in self.parts], np.int64)
+
+    def build(self, *, pretrained: bool) -> keras.Model:
+        """Return the network; `pretrained` loads the trunk's weights that the settings name."""
+        trunk = build_trunk(self.settings.backbone, self.settings.input)
+        if self.settings.backbone == "lite0" and self.settings.weights != "none":
+            freeze_trunk(trunk, self.settings.frozen_blocks)
+            if pretrained:
+                load_backbone_weights(trunk, self.settings.weights)
+        return build_ppn(trunk, len(self.object_class_ids), len(self.part_class_ids))
+
+    def detect(self, pictures: list[NDArray[np.uint8]], predict: Predict) -> list[Found]:
+        """Return the detections in each (H, W, 3) RGB picture, of any size, in its own pixels."""
+        canvas = self.settings.input
+        placements = [letterbox(picture.shape[1], picture.shape[0], canvas) for picture in pictures]
+        placed = [place(picture, at, canvas) for picture, at in zip(pictures, placements, strict=True)]
+        outputs = predict(np.stack(placed))
+        object_of = {self.classes.index(part): self.classes.index(whole) for part, whole in self.parts.items()}
+        return [
+            decode_image(self._branches(outputs, row), at, object_of, self.settings)
+            for row, at in enumerate(placements)
+        ]
+
+    def _branches(self, outputs: Outputs, row: int) -> list[Branch]:
+        shape = geometry(self.settings.input)
+        objects = Branch(
+            shape.objects, self.object_class_ids, outputs["object_logits"][row], outputs["object_boxes"][row]
+        )
+        if not self.part_class_ids.size:
+            return [objects]
+        parts = Branch(shape.parts, self.part_class_ids, outputs["part_logits"][row], outputs["part_boxes"][row])
+        return [objects, parts]
+
+
+def detect_images(model: PpnModel, dataset: BoxDataset, predict: Predict) -> Detections:
+    """Return the detections on every picture of a dataset, read in batches as large as training's.
+
+    Raises:
+        AnnotationError: a picture is missing or damaged.
+    """
+    found: list[Found] = []
+    size = model.settings.batch
+    for first in range(0, len(dataset.images), size):
+        rows = range(first, min(first + size, len(dataset.images)))
+        found += model.detect([_picture(dataset, row) for row in rows], predict)
+    return detections_table(found, np.stack([dataset.images.width, dataset.images.height], axis=1))
+
+
+def _picture(dataset: BoxDataset, row: int) -> NDArray[np.uint8]:
+    picture = read_picture(dataset.picture(row))
+    # The boxes are normalised by the annotator's frame: a picture of that shape in another size is the same picture.
+    width, height = int(dataset.images.width[row]), int(dataset.images.height[row])
+    if abs(picture.shape[1] * height - picture.shape[0] * width) > max(width, height, *picture.shape[:2]):
+        raise AnnotationError(
+            f"{dataset.picture(row)}: picture must have the shape of {width} x {height} pixels, "
+            f"got {picture.shape[1]} x {picture.shape[0]}; convert the annotations again"
+        )
+    return picture
+
+
+@dataclass(frozen=True)
+class PpnFamily:
+    """The family on one dataset: training images in, validation scores out."""
+
+    model: PpnModel
+    train: BoxDataset
+    val: BoxDataset
+    score: Monitor
+    _truth: list[tuple[NDArray[np.float64], NDArray[np.int64]]] = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        truth = self.train.annotations
+        rows = [np.flatnonzero(truth.image_row == row) for row in range(len(self.train.images))]
+        object.__setattr__(self, "_truth", [(truth.xyxy_rel[r], truth.class_id[r]) for r in rows])
+
+    @property
+    def settings(self) -> Settings:
+        """Return the run's settings."""
+        return self.model.settings
+
+    @property
+    def images(self) -> int:
+        """Return how many images an epoch has."""
+        return len(self.train.images)
+
+    @property
+    def signature(self) -> dict[str, tuple[tuple[int | None, ...], str]]:
+        """Return shape and dtype of every array of a batch."""
+        spec: dict[str, tuple[tuple[int | None, ...], str]] = {"picture": ((None, *self.settings.input, 3), "uint8")}
+        for branch in self._class_ids():
+            spec[f"{branch}_truth"] = ((None, None, 4), "float32")
+            spec[f"{branch}_class"] = ((None, None), "int32")
+        return spec
+
+    def batch(self, step: int) -> Batch:
+        """Return pictures (B, H, W, 3) and, a branch, true boxes (B, M, 4) and classes (B, M), padded with -1."""
+        settings = self.settings
+        epoch = step // steps_per_epoch(self.images, settings.batch)
+        rows = batch_rows(settings.seed, step, self.images, settings.batch)
+        samples = [self._sample(int(row), epoch) for row in rows]
+        arrays: dict[str, NDArray[np.generic]] = {"picture": np.stack([sample.picture for sample in samples])}
+        for branch, class_ids in self._class_ids().items():
+            chosen = [np.isin(sample.class_id, class_ids) for sample in samples]
+            boxes = [sample.xyxy[mask] for sample, mask in zip(samples, chosen, strict=True)]
+            # The branch counts its own classes; class_ids is ascending.
+            classes = [
+                np.searchsorted(class_ids, sample.class_id[mask]) for sample, mask in zip(samples, chosen, strict=True)
+            ]
+            arrays[f"{branch}_truth"], arrays[f"{branch}_class"] = padded(boxes, classes)
+        return arrays
+
+    def _sample(self, row: int, epoch: int) -> Sample:
+        picture = _picture(self.train, row)
+        boxes_rel, class_id = self._truth[row]
+        xyxy = boxes_rel * np.tile(np.array([picture.shape[1], picture.shape[0]], np.float64), 2)
+        if not self.settings.augment:
+            return plain_sample(picture, xyxy, class_id, self.settings.input)
+        generator = sample_generator(self.settings.seed, epoch, row)
+        return random_sample(picture, xyxy, class_id, self.settings, generator)
+
+    def _class_ids(self) -> dict[str, NDArray[np.int64]]:
+        branches = {"object": self.model.object_class_ids, "part": self.model.part_class_ids}
+        return {name: class_ids for name, class_ids in branches.items() if class_ids.size}
+
+    def build(self, *, pretrained: bool) -> keras.Model:
+        """Return the network."""
+        return self.model.build(pretrained=pretrained)
+
+    def is_trunk(self, layer: str) -> bool:
+        """Return whether the layer belongs to the trunk."""
+        return layer.startswith(("stem_", "plain")) or (layer[:1] == "b" and layer[1:2].isdigit())
+
+    def losses(self, outputs: Mapping[str, Tensor], batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Return class and box loss of each branch."""
+        shape = geometry(self.settings.input)
+        named: dict[str, Tensor] = {}
+        for branch in self._class_ids():
+            cells, weight = (shape.objects, 1.0) if branch == "object" else (shape.parts, self.settings.parts_weight)
+            logits, boxes = outputs[f"{branch}_logits"], decode(outputs[f"{branch}_boxes"], cells)
+            probabilities = ops.stop_gradient(ops.sigmoid(logits))
+            truth, truth_class = batch[f"{branch}_truth"], batch[f"{branch}_class"]
+            targets = assign(probabilities, ops.stop_gradient(boxes), cells, truth, truth_class)
+            class_loss, box_loss = branch_losses(logits, boxes, targets)
+            named |= {f"{branch}_class_loss": weight * class_loss, f"{branch}_box_loss": weight * box_loss}
+        return named
+
+    def monitor(self, predict: Predict) -> Scores:
+        """Return the scores of the detections on the validation images."""
+        return self.score(self.val, detect_images(self.model, self.val, predict))

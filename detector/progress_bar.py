@@ -1,0 +1,69 @@
+"""A progress bar on the terminal, with loss, AP, images a second and time left; silent where there is no terminal."""
+
+import time
+from collections.abc import Mapping
+from types import TracebackType
+from typing import Self
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+
+from detector.loop import HistoryRow
+
+_SMOOTHING = 0.9
+
+
+class ProgressBar:
+    """A loop's watcher that draws on stderr while its `with` block lasts."""
+
+    def __init__(self, console: Console | None = None) -> None:
+        """Draw on `console`, by default one on stderr."""
+        self.console = console or Console(stderr=True)
+        self._bar = Progress(
+            TextColumn("[bold]{task.description}"),
+            BarColumn(),
+            TextColumn("{task.completed}/{task.total} steps"),
+            TextColumn("loss {task.fields[loss]:.3f}  val AP@.5 {task.fields[ap]}  {task.fields[speed]:.1f} images/s"),
+            TimeRemainingColumn(),
+            console=self.console,
+            disable=not self.console.is_terminal,
+        )
+        self._task: TaskID | None = None
+        self._loss, self._ap, self._last, self._speed = 0.0, "-", time.monotonic(), 0.0
+
+    def __enter__(self) -> Self:
+        self._bar.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._bar.stop()
+
+    def step(self, done: int, total: int, images: int, losses: Mapping[str, float]) -> None:
+        """Move the bar."""
+        now = time.monotonic()
+        speed, self._last = images / max(now - self._last, 1e-9), now
+        first = self._task is None
+        # The first step compiles the network; its speed says nothing.
+        self._speed = speed if self._speed == 0.0 else _SMOOTHING * self._speed + (1 - _SMOOTHING) * speed
+        self._loss = losses["loss"] if first else _SMOOTHING * self._loss + (1 - _SMOOTHING) * losses["loss"]
+        if self._task is None:
+            fields = {"loss": self._loss, "ap": self._ap, "speed": 0.0}
+            self._task = self._bar.add_task("training", total=total, completed=done, **fields)
+            self._speed = 0.0
+        else:
+            self._bar.update(self._task, completed=done, total=total, loss=self._loss, ap=self._ap, speed=self._speed)
+
+    def epoch(self, row: HistoryRow) -> None:
+        """Show the validation's AP, and leave a line."""
+        ap = row.get("val_ap50")
+        self._ap = "-" if ap is None else f"{ap:.3f}"
+        if self.console.is_terminal:
+            loss = row["loss"]
+            self._bar.console.print(f"epoch {row['epoch']}: loss {loss:.3f}, val AP@.5 {self._ap}", highlight=False)
+        self._last = time.monotonic()
+
+    def note(self, text: str) -> None:
+        """Print something that the user should read."""
+        self.console.print(text, highlight=False, markup=False)

@@ -1,0 +1,181 @@
+"""Every setting of a training: a frozen dataclass, read from TOML and `key=value`, kept in the run's config.json."""
+
+import dataclasses
+import difflib
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final, Literal, Self, get_args
+
+from annotations.errors import UsageError
+
+Family = Literal["ppn"]
+Backbone = Literal["lite0", "none"]
+Schedule = Literal["cosine", "constant"]
+
+STRIDE_MULTIPLE: Final = 32
+"""Pixels that each side of the network's input must be a multiple of: the trunk's merge needs whole grids."""
+
+
+def _setting(default: Any, meaning: str, least: float | None = None, most: float | None = None) -> Any:  # noqa: ANN401
+    return field(default=default, metadata={"meaning": meaning, "least": least, "most": most})
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """The settings of a training; `meaning` and bounds of each stand in its field's metadata.
+
+    Source: the defaults are the measured recipe of the network (benchmarks/qr_photos.py gives its figures).
+    """
+
+    family: Family = _setting("ppn", "kind of model")
+    epochs: int = _setting(60, "passes over the training images", 1)
+    batch: int = _setting(8, "most images in a step; an epoch's steps are made equally large", 1)
+    input: tuple[int, int] = _setting((416, 416), "network input in pixels: one number, or height,width", 64, 4096)
+    seed: int = _setting(0, "starting point of every random choice", 0)
+    backbone: Backbone = _setting("lite0", "trunk: lite0 (EfficientNet-Lite0), or none (a small plain one)")
+    weights: str = _setting("package", "trunk's weights: package (ImageNet, extra `pretrained`), none, or a file")
+    frozen_blocks: int = _setting(3, "leading blocks of a pretrained trunk that stay fixed", 0, 11)
+    learning_rate: float = _setting(1.5e-3, "highest learning rate", 0.0)
+    backbone_rate: float = _setting(0.3, "the trunk's learning rate as a share of learning_rate", 0.0, 1.0)
+    schedule: Schedule = _setting("cosine", "course of the learning rate after the warm-up: cosine or constant")
+    final_rate: float = _setting(0.02, "learning rate at the end of a cosine, as a share of learning_rate", 0.0, 1.0)
+    warmup_steps: int = _setting(60, "steps in which the learning rate rises from zero", 0)
+    weight_decay: float = _setting(0.02, "decoupled weight decay, not on norms and biases", 0.0)
+    clip_norm: float = _setting(10.0, "largest norm of the gradient", 0.0)
+    ema: float = _setting(0.995, "share that the averaged weights keep in a step", 0.0, 0.999999)
+    augment: bool = _setting(True, "change the training images at random")
+    scale: tuple[float, float] = _setting((0.6, 1.6), "range of random magnification: least,most", 0.05, 20.0)
+    flip: bool = _setting(True, "mirror training images at random")
+    rotate: bool = _setting(True, "turn training images by quarter turns at random")
+    colour: float = _setting(0.3, "strength of random changes of light and colour", 0.0, 1.0)
+    parts_weight: float = _setting(1.0, "weight of the parts' loss beside the objects'", 0.0)
+    score_floor: float = _setting(0.01, "detections below this score are not kept", 0.0, 1.0)
+    nms_iou: float = _setting(0.5, "IoU above which the less sure of two detections of a class is dropped", 0.0, 1.0)
+    max_detections: int = _setting(300, "most detections of a class in an image", 1)
+    save_every: int = _setting(1, "epochs from one checkpoint to the next", 1)
+    keep: int = _setting(2, "newest checkpoints that are kept, beside the best", 1)
+    threads: int = _setting(2, "threads of the network's arithmetic; part of what a result depends on", 1, 1024)
+    loaders: int = _setting(2, "threads that read and change pictures", 1, 256)
+    deterministic: bool = _setting(True, "same bits at every repetition on the same kind of machine")
+
+    def __post_init__(self) -> None:
+        for item in dataclasses.fields(self):
+            _check_bounds(item.name, getattr(self, item.name), item.metadata["least"], item.metadata["most"])
+        if any(side % STRIDE_MULTIPLE for side in self.input):
+            raise UsageError(f"settings: input must be a multiple of {STRIDE_MULTIPLE} pixels, got {_text(self.input)}")
+        if self.scale[0] > self.scale[1]:
+            raise UsageError(f"settings: scale must be least,most, got {_text(self.scale)}")
+
+    def to_json(self) -> dict[str, Any]:
+        """Return every setting under its name, as JSON holds it."""
+        return {k: list(v) if isinstance(v, tuple) else v for k, v in dataclasses.asdict(self).items()}
+
+    def changed(self, values: Mapping[str, Any], where: str) -> Self:
+        """Return the settings with `values` (of a TOML or JSON table, or text from the command line) put in.
+
+        Raises:
+            UsageError: a name is not known, or a value is of the wrong kind or out of bounds; `where` is named.
+        """
+        known = {item.name: item for item in dataclasses.fields(self)}
+        new: dict[str, Any] = {}
+        for name, value in values.items():
+            if name not in known:
+                raise UsageError(f"{where}: setting must be a known one, got {name!r}{_hint(name, known)}")
+            new[name] = _value(f"{where}: {name}", known[name], value)
+        try:
+            return dataclasses.replace(self, **new)
+        except UsageError as error:
+            raise UsageError(f"{where}: {error}") from error
+
+
+def _hint(name: str, known: Mapping[str, Any]) -> str:
+    close = difflib.get_close_matches(name, known, n=1)
+    return f". Did you mean {close[0]!r}?" if close else ". `ppnlab train --show-config` lists them"
+
+
+def _text(value: Any) -> str:  # noqa: ANN401
+    return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
+
+
+def _check_bounds(name: str, value: Any, least: float | None, most: float | None) -> None:  # noqa: ANN401
+    for number in value if isinstance(value, tuple) else (value,):
+        # Written so that NaN fails too.
+        if least is not None and not number >= least:
+            raise UsageError(f"settings: {name} must be at least {least:g}, got {_text(value)}")
+        if most is not None and not number <= most:
+            raise UsageError(f"settings: {name} must be at most {most:g}, got {_text(value)}")
+
+
+def _number(where: str, value: Any, kind: type[int] | type[float]) -> int | float:  # noqa: ANN401
+    wanted = "a whole number" if kind is int else "a number"
+    if isinstance(value, bool) or (kind is int and isinstance(value, float) and not value.is_integer()):
+        raise UsageError(f"{where} must be {wanted}, got {value!r}")
+    try:
+        return kind(value)
+    except (TypeError, ValueError) as error:
+        raise UsageError(f"{where} must be {wanted}, got {value!r}") from error
+
+
+def _pair(where: str, value: Any, kind: type[int] | type[float]) -> tuple[Any, ...]:  # noqa: ANN401
+    items = value.split(",") if isinstance(value, str) else value
+    items = list(items) if isinstance(items, Sequence) else [items]
+    items = items * 2 if len(items) == 1 else items
+    if len(items) != 2:
+        raise UsageError(f"{where} must be one number or two, got {value!r}")
+    return tuple(_number(where, item, kind) for item in items)
+
+
+def _value(where: str, item: Any, value: Any) -> Any:  # noqa: ANN401
+    default = item.default
+    if isinstance(default, bool):
+        words = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
+        if not isinstance(value, bool) and str(value).lower() not in words:
+            raise UsageError(f"{where} must be true or false, got {value!r}")
+        return words[str(value).lower()]
+    if isinstance(default, tuple):
+        return _pair(where, value, type(default[0]))
+    if isinstance(default, int | float):
+        return _number(where, value, type(default))
+    choices = get_args(item.type)
+    if choices and value not in choices:
+        raise UsageError(f"{where} must be one of {', '.join(choices)}, got {value!r}")
+    return str(value)
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """Return the table of settings in a TOML file.
+
+    Raises:
+        UsageError: the file is missing or is no TOML.
+    """
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UsageError(f"{path}: configuration must be a readable file, got {error.strerror}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path}: configuration must be TOML, got {error}") from error
+
+
+def parse_assignments(pairs: Sequence[str]) -> dict[str, str]:
+    """Return the names and values of `key=value` texts.
+
+    Raises:
+        UsageError: a text has no `=`.
+    """
+    for pair in pairs:
+        if "=" not in pair:
+            raise UsageError(f"--set must be key=value, got {pair!r}")
+    return {key.strip(): value.strip() for key, _, value in (pair.partition("=") for pair in pairs)}
+
+
+def describe() -> str:
+    """Return every setting with its default and meaning, one a line, as TOML with comments."""
+    lines = []
+    for item in dataclasses.fields(Settings):
+        value = item.default
+        text = f'"{value}"' if isinstance(value, str) else str(value).lower() if isinstance(value, bool) else str(value)
+        text = f"[{_text(value).replace(',', ', ')}]" if isinstance(value, tuple) else text
+        lines.append(f"{item.name + ' = ' + text:<32} # {item.metadata['meaning']}")
+    return "\n".join(lines)

@@ -1,0 +1,154 @@
+"""Starting a training and going on with one: dataset and settings in, a run directory out."""
+
+import os
+import platform
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Final
+
+from annotations.dataset import read_dataset, table_hashes
+from annotations.errors import PpnlabError, UsageError
+from annotations.tables import BoxDataset
+from detector.loop import Interrupted, Loop, Watcher
+from detector.ppn_family import Monitor, PpnFamily, PpnModel
+from detector.run_directory import Run, create_run
+from detector.settings import Settings
+
+RESUMABLE: Final = frozenset(
+    {"epochs", "learning_rate", "schedule", "final_rate", "weight_decay", "clip_norm", "ema", "save_every", "keep"}
+    | {"loaders", "score_floor", "nms_iou", "max_detections"}
+)
+"""Settings that a resume may change; the others decide what the saved state means."""
+_PACKAGES: Final = ("ppnlab", "tensorflow", "keras", "numpy", "opencv-python-headless")
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What a training came to: its run, the last finished epoch, and the best step with its validation AP."""
+
+    run: Run
+    epochs: int
+    best_step: int | None
+    best_score: float | None
+
+
+def start(dataset: Path, run: Path, settings: Settings, monitor: Monitor, watch: Watcher, command: str) -> Trained:
+    """Make the run directory `run`, train on the dataset's train images, and choose the best on its val images.
+
+    Raises:
+        UsageError: the run exists, or the dataset has no images to train on or to validate with.
+        PpnlabError, Interrupted: see `Loop.train`.
+    """
+    data = read_dataset(dataset)
+    model = PpnModel(settings, data.classes, data.parts)
+    family = _family(dataset, data, model, monitor)
+    created = create_run(run, _config(dataset, run, model, command))
+    return _train(created, family, watch, "started")
+
+
+def go_on(run: Path, changes: Mapping[str, Any], dataset: Path | None, monitor: Monitor, watch: Watcher) -> Trained:
+    """Go on with a run from its newest whole checkpoint, with `changes` to its settings where they are allowed.
+
+    `dataset` says where the data lies now, should it have moved; it must be the same data.
+
+    Raises:
+        UsageError: a change is not allowed on a resume, or not a setting.
+        PpnlabError, Interrupted: the run or its data cannot be used; and see `Loop.train`.
+    """
+    at = Run(run)
+    config = at.config()
+    old = settings_of(config)
+    new = old.changed(changes, "--set")
+    _check_changes(old, new)
+    place = dataset or dataset_of(at, config)
+    data = read_dataset(place)
+    _check_data(place, config)
+    family = _family(place, data, PpnModel(new, data.classes, data.parts), monitor)
+    with at.locked():
+        pass
+    if new != old or dataset:
+        at.write_config({**config, "settings": new.to_json(), "dataset": _dataset_entry(place, run)})
+        at.event("changed", settings={k: v for k, v in new.to_json().items() if v != old.to_json()[k]})
+    return _train(at, family, watch, "resumed")
+
+
+def settings_of(config: Mapping[str, Any]) -> Settings:
+    """Return the settings that a run's config.json holds."""
+    return Settings().changed(config["settings"], "config.json")
+
+
+def dataset_of(run: Run, config: Mapping[str, Any]) -> Path:
+    """Return the directory of the run's dataset; config.json holds it relative to the run.
+
+    Raises:
+        PpnlabError: it is not there; `--data` says where it is.
+    """
+    place = Path(os.path.normpath(run.path / config["dataset"]["path"]))
+    if not place.is_dir():
+        raise PpnlabError(f"{run.path}: dataset must be in {place}, got nothing there; give its place with --data")
+    return place
+
+
+def _train(run: Run, family: PpnFamily, watch: Watcher, event: str) -> Trained:
+    with run.locked():
+        loop = Loop(run, family, family.settings, watch)
+        run.event(event, step=loop.progress.step, of=loop.plan.total)
+        try:
+            done = loop.train()
+        except (Interrupted, PpnlabError):
+            raise
+        except BaseException as error:
+            run.event("failed", step=loop.progress.step, error=repr(error))
+            raise
+        run.event("finished", step=done.step)
+    return Trained(run, len(done.history), done.best_step, done.best_score)
+
+
+def _family(place: Path, data: BoxDataset, model: PpnModel, monitor: Monitor) -> PpnFamily:
+    train, val = data.split("train"), data.split("val")
+    for name, part in (("train", train), ("val", val)):
+        if not len(part.images):
+            raise UsageError(
+                f"{place}: split {name} must hold images, got none; "
+                f"`ppnlab split {place} --ratios 70/15/15` gives every image a split"
+            )
+        if not len(part.annotations):
+            raise UsageError(f"{place}: split {name} must hold at least one box, got none in {len(part.images)} images")
+    return PpnFamily(model, train, val, monitor)
+
+
+def _config(place: Path, run: Path, model: PpnModel, command: str) -> dict[str, Any]:
+    return {
+        "command": command,
+        "settings": model.settings.to_json(),
+        "classes": list(model.classes),
+        "parts": dict(model.parts),
+        "dataset": _dataset_entry(place, run),
+        "versions": {"python": platform.python_version(), **{name: version(name) for name in _PACKAGES}},
+    }
+
+
+def _dataset_entry(place: Path, run: Path) -> dict[str, Any]:
+    # Relative, so that run and dataset can be moved to another machine together.
+    return {"path": Path(os.path.relpath(place, run)).as_posix(), "hashes": table_hashes(place)}
+
+
+def _check_changes(old: Settings, new: Settings) -> None:
+    before, after = old.to_json(), new.to_json()
+    for name in before:
+        if before[name] != after[name] and name not in RESUMABLE:
+            raise UsageError(
+                f"--set: {name} must stay {before[name]} in this run, got {after[name]}; a new run can have another. "
+                f"A resume may change {', '.join(sorted(RESUMABLE))}"
+            )
+
+
+def _check_data(place: Path, config: Mapping[str, Any]) -> None:
+    known, found = config["dataset"]["hashes"], table_hashes(place)
+    if changed := [name for name in known if found.get(name) != known[name]]:
+        raise PpnlabError(
+            f"{place}: dataset must be the one that the run began with, got another {', '.join(changed)}; "
+            "start a new run with `ppnlab train`"
+        )

@@ -1,0 +1,44 @@
+"""The trunks by name, what of them stays fixed, and the small plain one that needs no pretrained weights."""
+
+from typing import Any, Final
+
+import keras
+from keras import layers
+
+from detector.backbones import efficientnet_lite0
+
+NORM_MOMENTUM: Final = 0.97
+"""Share that a norm's running statistics keep in a step; Keras's 0.99 lags behind in runs of some hundred steps."""
+_PLAIN_WIDTHS: Final = (16, 24, 40, 80)
+
+
+def _plain(shape: tuple[int, int, int]) -> keras.Model:
+    """Return a small trunk of separable convolutions with the outputs of the other trunks (strides 4, 8, 16)."""
+    picture = keras.Input(shape, name="picture")
+    x: Any = layers.Rescaling(1 / 128, offset=-127 / 128, name="scaled")(picture)
+    outputs = []
+    for number, width in enumerate(_PLAIN_WIDTHS):
+        kind = layers.Conv2D if number == 0 else layers.SeparableConv2D
+        x = kind(width, 3, strides=2, padding="same", use_bias=False, name=f"plain{number}")(x)
+        x = layers.BatchNormalization(momentum=NORM_MOMENTUM, epsilon=1e-3, name=f"plain{number}_bn")(x)
+        x = layers.ReLU(name=f"plain{number}_relu")(x)
+        if number > 0:
+            outputs.append(x)
+    return keras.Model(picture, outputs, name="plain")
+
+
+def build_trunk(name: str, canvas: tuple[int, int]) -> keras.Model:
+    """Return the trunk `lite0` or `none` (plain) for (height, width) pixels, with outputs at strides 4, 8 and 16."""
+    shape = (*canvas, 3)
+    return efficientnet_lite0(shape, momentum=NORM_MOMENTUM) if name == "lite0" else _plain(shape)
+
+
+def freeze_trunk(trunk: keras.Model, blocks: int) -> None:
+    """Fix the stem and the leading `blocks` of a pretrained EfficientNet-Lite0, and the statistics of all its norms.
+
+    A few hundred photographs do not improve what a million taught, and a fixed start needs no backward pass.
+    """
+    fixed = ("stem_", *(f"b{number}_" for number in range(blocks))) if blocks else ()
+    for layer in trunk.layers:
+        if layer.name.startswith(fixed) or isinstance(layer, layers.BatchNormalization):
+            layer.trainable = False

@@ -1,0 +1,48 @@
+"""A trained run's averaged weights, ready to predict with."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from annotations.errors import PpnlabError
+from detector.checkpoint import checkpoint_path, load_checkpoint, newest_checkpoint
+from detector.engine import assign_arrays, averaged_variables, configure, prediction_step
+from detector.family import Predict
+from detector.ppn_family import PpnModel
+from detector.run_directory import Run
+from detector.training import settings_of
+
+CHOICES: Final = ("best", "last")
+
+
+@dataclass(frozen=True)
+class Predictor:
+    """A network with a run's weights: `predict` gives raw outputs, `model` says what they mean, `step` which weights."""
+
+    model: PpnModel
+    predict: Predict
+    step: int
+
+
+def load_predictor(path: Path, which: str) -> Predictor:
+    """Return the predictor of a run with its `best` weights (highest validation AP) or its `last` ones.
+
+    Raises:
+        PpnlabError: the run, or the checkpoint wanted, is missing or damaged.
+    """
+    run = Run(path)
+    config = run.config()
+    newest = newest_checkpoint(run.checkpoints)
+    arrays, step = newest.arrays, newest.progress.step
+    best = newest.progress.best_step
+    if which == "best" and best is None:
+        raise PpnlabError(
+            f"{path}: run must have finished an epoch to have best weights; --weights last takes them now"
+        )
+    if which == "best" and best is not None and best != step:
+        arrays, step = load_checkpoint(checkpoint_path(run.checkpoints, best))[0], best
+    model = PpnModel(settings_of(config), tuple(config["classes"]), config["parts"])
+    configure(model.settings.threads, deterministic=model.settings.deterministic)
+    network = model.build(pretrained=False)
+    assign_arrays(averaged_variables(network), {k: v for k, v in arrays.items() if k.startswith("averaged/")})
+    return Predictor(model, prediction_step(network), step)
