@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from annotations.errors import UsageError
+from annotations.dataset import refuse_existing
+from annotations.errors import AnnotationError, UsageError
 from annotations.pictures import write_picture
 from annotations.scene_camera import photographed
 from annotations.scene_distractors import distractor
@@ -271,31 +272,38 @@ def write_scenes(
     splits: Mapping[str, float] = SHARES,
     *,
     suffix: str = ".jpg",
-    written: Callable[[int], None] = lambda done: None,
+    progress: Callable[[int, int], None] | None = None,
 ) -> None:
     """Write `count` scenes as a Labelme folder, whole or not at all: `images/scene_0001.jpg`, `annotations/*.json`.
 
-    `splits` are shares, told by flags; `written` is called with the number of scenes done after each.
+    `splits` are shares, told by flags; `progress` is called with the number of scenes done and of all.
 
     Raises:
         UsageError: `directory` is there already, `count` is below 1, `seed` below 0, or the splits are none.
-        AnnotationError: `suffix` is no picture format's.
+        AnnotationError: `suffix` is no picture format's, or `directory` cannot be written.
     """
     for name, value, least in (("count", count, 1), ("seed", seed, 0)):
         if value < least:
             raise UsageError(f"scene: {name} must be {least} or more, got {value}")
-    if directory.exists():
-        raise UsageError(f"{directory}: directory must not exist yet")
+    refuse_existing(directory)
     names = split_names(count, seed, splits)
-    with whole_directory(directory) as aside:
-        (aside / "images").mkdir()
-        (aside / "annotations").mkdir()
-        for index, split in enumerate(names):
-            scene, stem = draw_scene(seed, index, settings), f"scene_{index + 1:04d}"
-            write_picture(aside / "images" / f"{stem}{suffix}", scene.pixels)
-            # As annotators on Windows leave them.
-            slash = "\\" if index % 2 else "/"
-            document = _labelme(scene, slash.join(["..", "images", f"{stem}{suffix}"]), split)
-            text = json.dumps(document, ensure_ascii=False, indent=2)
-            (aside / "annotations" / f"{stem}.json").write_text(text, encoding="utf-8")
-            written(index + 1)
+    try:
+        with whole_directory(directory) as aside:
+            (aside / "images").mkdir()
+            (aside / "annotations").mkdir()
+            for index, split in enumerate(names):
+                _write_scene(aside, index, draw_scene(seed, index, settings), split, suffix)
+                if progress:
+                    progress(index + 1, count)
+    except OSError as error:
+        raise AnnotationError(f"{directory}: scenes must be writable, got {error.strerror}") from error
+
+
+def _write_scene(directory: Path, index: int, scene: Scene, split: str, suffix: str) -> None:
+    stem = f"scene_{index + 1:04d}"
+    write_picture(directory / "images" / f"{stem}{suffix}", scene.pixels)
+    # Half of them as annotators on Windows leave them.
+    slash = "\\" if index % 2 else "/"
+    document = _labelme(scene, slash.join(["..", "images", f"{stem}{suffix}"]), split)
+    text = json.dumps(document, ensure_ascii=False, indent=2)
+    (directory / "annotations" / f"{stem}.json").write_text(text, encoding="utf-8")
