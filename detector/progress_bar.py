@@ -49,8 +49,9 @@ class ProgressBar:
         self._speed = speed if self._speed == 0.0 else _SMOOTHING * self._speed + (1 - _SMOOTHING) * speed
         self._loss = losses["loss"] if first else _SMOOTHING * self._loss + (1 - _SMOOTHING) * losses["loss"]
         if self._task is None:
-            fields = {"loss": self._loss, "ap": self._ap, "speed": 0.0}
-            self._task = self._bar.add_task("training", total=total, completed=done, **fields)
+            self._task = self._bar.add_task(
+                "training", total=total, completed=done, loss=self._loss, ap=self._ap, speed=0.0
+            )
             self._speed = 0.0
         else:
             self._bar.update(self._task, completed=done, total=total, loss=self._loss, ap=self._ap, speed=self._speed)

@@ -17,7 +17,7 @@ CHOICES: Final = ("best", "last")
 
 @dataclass(frozen=True)
 class Predictor:
-    """A network with a run's weights: `predict` gives raw outputs, `model` says what they mean, `step` which weights."""
+    """A network with a run's weights of `step`: `predict` gives raw outputs, `model` says what they mean."""
 
     model: PpnModel
     predict: Predict
