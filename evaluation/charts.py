@@ -1,0 +1,137 @@
+"""Charts as SVG text to put into a page: deterministic, without links, in colours that the colour-blind can tell apart.
+
+Each split has a colour, a line style and a marker, so that print in grey will do.
+"""
+
+import io
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from evaluation.curves import Curve
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+# Source: Okabe & Ito 2008, Color Universal Design.
+_COLOURS = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00")
+_STYLES = {"train": ("#009e73", ":", "^"), "val": ("#e69f00", "--", "s"), "test": ("#0072b2", "-", "o")}
+_OTHER_STYLE = ("#0072b2", "-", "o")
+_LINE_STYLES = ("-", "--", ":", "-.")
+_MOST_POINTS = 400
+"""Points of a drawn curve: more than a chart of this width can show."""
+
+_SETTINGS: dict[Any, Any] = {
+    # A class may be called `$x$`: that is a name, no formula.
+    "text.parse_math": False,
+    "svg.fonttype": "none",
+    "font.size": 10,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.edgecolor": "#6b7280",
+    "axes.labelcolor": "#374151",
+    "xtick.color": "#4b5563",
+    "ytick.color": "#4b5563",
+    "axes.grid": True,
+    "grid.color": "#e5e7eb",
+    "grid.linewidth": 0.8,
+    "legend.frameon": False,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class CurveLine:
+    """One line of a precision-recall chart: a split's curve, its AP, and the threshold's place on it, if it has one."""
+
+    split: str
+    curve: Curve
+    average_precision: float
+    precision: float | None
+    recall: float | None
+
+
+def precision_recall_chart(name: str, lines: Sequence[CurveLine]) -> str:
+    """Return the chart of one class, `name`: a line for each split, and a mark at the threshold."""
+
+    def draw(axes: "Axes") -> None:
+        for line in lines:
+            colour, style, marker = _STYLES.get(line.split, _OTHER_STYLE)
+            label = f"{line.split}  AP@.5 {line.average_precision:.3f}"
+            axes.plot(*_points(line.curve), style, color=colour, linewidth=1.8, label=label)
+            if line.precision is not None and line.recall is not None:
+                axes.plot(
+                    line.recall, line.precision, marker, color=colour, markersize=8, markeredgecolor="white", zorder=5
+                )
+        axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.04), xlabel="recall", ylabel="precision")
+        axes.legend(loc="lower left")
+
+    return _svg(f"Precision and recall of {name}", draw)
+
+
+def history_chart(title: str, epoch: Sequence[object], series: Mapping[str, Sequence[object]]) -> str:
+    """Return the chart of some columns of a training's history over its epochs; cells that are no number are gaps."""
+    from matplotlib.ticker import MaxNLocator
+
+    x = numbers(epoch)
+
+    def draw(axes: "Axes") -> None:
+        for index, (name, values) in enumerate(series.items()):
+            colour, style = _COLOURS[index % len(_COLOURS)], _LINE_STYLES[index // len(_COLOURS) % len(_LINE_STYLES)]
+            y = numbers(values)
+            alone = "o" if np.isfinite(y).sum() == 1 else None
+            axes.plot(x, y, style, color=colour, linewidth=1.8, label=name.replace("_", " "), marker=alone)
+        axes.set(xlabel="epoch")
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.legend(loc="best")
+
+    return _svg(title, draw)
+
+
+def numbers(values: Sequence[object]) -> NDArray[np.float64]:
+    """Return the (N,) values as numbers; what is none, such as None or an empty text, is NaN."""
+    return np.array([_number(value) for value in values], np.float64)
+
+
+def _number(value: object) -> float:
+    try:
+        return float(str(value))
+    except ValueError:
+        return float("nan")
+
+
+def _points(curve: Curve) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return the recalls and precisions to draw: every cut between scores, thinned where there are too many."""
+    cuts = curve.last_of_score
+    if len(cuts) > _MOST_POINTS:
+        cuts = cuts[np.unique(np.linspace(0, len(cuts) - 1, _MOST_POINTS).astype(np.int64))]
+    precision, recall = curve.precision[cuts], curve.recall[cuts]
+    # The first cut's precision holds from recall 0: without this a perfect curve of one score would be a lone point.
+    return np.append(np.zeros(min(1, len(cuts))), recall), np.append(precision[:1], precision)
+
+
+def _svg(title: str, draw: Callable[["Axes"], None]) -> str:
+    # matplotlib takes half a second to import, and only a report needs it.
+    from matplotlib import rc_context
+    from matplotlib.figure import Figure
+
+    out = io.StringIO()
+    # Ids in the SVG are hashes; with the title in them, two charts of a page never share one.
+    with rc_context({**_SETTINGS, "svg.hashsalt": title}):
+        figure = Figure(figsize=(5.4, 3.7), layout="constrained")
+        axes = figure.add_subplot()
+        draw(axes)
+        figure.savefig(out, format="svg", transparent=True, metadata={"Date": None})
+    return _inline(out.getvalue(), title)
+
+
+def _inline(svg: str, title: str) -> str:
+    """Return an SVG document as it may stand inside a page: no prologue, no metadata, no address of any kind."""
+    from markupsafe import escape
+
+    svg = re.sub(r"<metadata>.*?</metadata>", "", svg[svg.index("<svg") :], flags=re.DOTALL)
+    svg = re.sub(r'\sxmlns(:\w+)?="[^"]*"', "", svg)
+    return svg.replace("<svg ", f'<svg class="chart" role="img" aria-label="{escape(title)}" ', 1)

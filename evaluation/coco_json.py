@@ -1,0 +1,234 @@
+"""Truth and results as COCO JSON holds them; any id serves, also 0 and text.
+
+Source: the data format page of the COCO data set (bbox is [x, y, width, height] in pixels from the top left corner).
+"""
+
+import json
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from annotations.errors import AnnotationError
+from annotations.tables import NO_PARENT, Annotations, BoxDataset, Boxes, Detections, Images, relative
+
+_IDS = "coco_ids"
+Entries = Sequence[Mapping[str, Any]]
+
+
+def read_coco_truth(path: Path) -> BoxDataset:
+    """Return the truth of a COCO JSON file; classes stand in the order of their ids, `image_id` is the file's stem.
+
+    Where stems clash it is the file's name without suffix, and where files have no name the image's number.
+
+    Raises:
+        AnnotationError: the file cannot be read, or an entry is at fault; file, list and place are named.
+    """
+    document = _read_json(path)
+    if not isinstance(document, dict):
+        raise AnnotationError(
+            f"{path}: truth must be an object with images, annotations and categories, got {_kind(document)}"
+        )
+    images, rows, categories = (_entries(path, document, name) for name in ("images", "annotations", "categories"))
+    image_rows = _numbered(path, "images", images)
+    categories = sorted(categories, key=lambda entry: _sort_key(entry.get("id")))
+    class_ids = _numbered(path, "categories", categories)
+    names = [str(entry.get("name", entry["id"])) for entry in categories]
+    if len(set(names)) < len(names):
+        raise AnnotationError(f"{path}: categories: name must be unique, got {', '.join(names)}")
+    _refuse_crowds(path, rows)
+    if any("id" in entry for entry in rows):
+        _numbered(path, "annotations", rows)
+    table = _image_table(path, images)
+    image_row = _looked_up(path, "annotations", rows, "image_id", image_rows)
+    annotations = Annotations(
+        image_row=image_row,
+        object_id=np.arange(len(rows)),
+        parent_id=np.full(len(rows), NO_PARENT),
+        group_id=np.full(len(rows), ""),
+        class_id=_looked_up(path, "annotations", rows, "category_id", class_ids),
+        xyxy_rel=relative(table, image_row, _boxes(path, "annotations", rows)),
+        shape_type=np.full(len(rows), "rectangle"),
+    )
+    summary = {_IDS: {"images": image_rows, "categories": class_ids}}
+    return BoxDataset(path.parent, tuple(names), {}, table, annotations, summary)
+
+
+def read_coco_results(path: Path, truth: BoxDataset) -> Detections:
+    """Return the detections of a COCO results file (a list of image_id, category_id, bbox and score).
+
+    Ids are those of the COCO file that `truth` was read from. For a box dataset, image_id must be its image_id and
+    category_id the name of a class: its numbers would be a guess.
+
+    Raises:
+        AnnotationError: the file cannot be read, or an entry is at fault; file and place are named.
+    """
+    document = _read_json(path)
+    if not isinstance(document, list):
+        raise AnnotationError(f"{path}: results must be a list, got {_kind(document)}")
+    rows = _entries(path, {"results": document}, "results")
+    ids = truth.summary.get(_IDS) or {
+        "images": {name: row for row, name in enumerate(truth.images.image_id.tolist())},
+        "categories": {name: class_id for class_id, name in enumerate(truth.classes)},
+    }
+    image_row = _looked_up(path, "results", rows, "image_id", ids["images"])
+    return Detections(
+        image_row=image_row,
+        object_id=np.arange(len(rows)),
+        parent_id=np.full(len(rows), NO_PARENT),
+        class_id=_looked_up(path, "results", rows, "category_id", ids["categories"]),
+        score=_numbers(path, "results", rows, "score", ()),
+        xyxy_rel=relative(truth.images, image_row, _boxes(path, "results", rows)),
+    )
+
+
+def _read_json(path: Path) -> object:
+    try:
+        return json.loads(path.read_bytes())
+    except OSError as error:
+        raise AnnotationError(f"{path}: file must be readable, got {error.strerror or error}") from error
+    except (ValueError, RecursionError) as error:
+        raise AnnotationError(f"{path}: file must be JSON, got {error}") from error
+
+
+def _kind(value: object) -> str:
+    names = {dict: "an object", list: "a list", str: "text", bool: "true or false", type(None): "null"}
+    return names.get(type(value), "a number")
+
+
+def _entries(path: Path, document: Mapping[str, Any], name: str) -> Entries:
+    entries = document.get(name)
+    if not isinstance(entries, list):
+        got = _kind(entries) if name in document else "nothing"
+        raise AnnotationError(f"{path}: {name} must be a list, got {got}")
+    for index, entry in enumerate(entries):
+        if not isinstance(entry, dict):
+            raise AnnotationError(f"{path}: {name}[{index}]: entry must be an object, got {_kind(entry)}")
+    return entries
+
+
+def _numbered(path: Path, name: str, entries: Entries) -> dict[Hashable, int]:
+    """Return the row of each id.
+
+    Raises:
+        AnnotationError: an id is missing, is neither number nor text, or stands twice.
+    """
+    rows: dict[Hashable, int] = {}
+    for index, entry in enumerate(entries):
+        value = entry.get("id")
+        if not isinstance(value, int | str) or isinstance(value, bool):
+            raise AnnotationError(f"{path}: {name}[{index}]: id must be a whole number or text, got {value!r}")
+        if rows.setdefault(value, index) != index:
+            raise AnnotationError(f"{path}: {name}[{index}]: id must be unique, got {value!r} as {name}[{rows[value]}]")
+    return rows
+
+
+def _sort_key(value: object) -> tuple[bool, float, str]:
+    """Return what sorts numbers by size and then texts by letter."""
+    number = isinstance(value, int)
+    return (not number, float(value) if isinstance(value, int) else 0.0, str(value))
+
+
+def _looked_up(path: Path, name: str, entries: Entries, key: str, known: Mapping[Hashable, int]) -> NDArray[np.int64]:
+    """Return the (N,) places that `known` gives for the entries' `key`.
+
+    Raises:
+        AnnotationError: an entry without it, or with one that is not known.
+    """
+    values = [entry.get(key) for entry in entries]
+    places = [known.get(value, -1) if isinstance(value, int | str) else -1 for value in values]
+    if -1 in places:
+        index = places.index(-1)
+        some = ", ".join(repr(value) for value in list(known)[:5]) + (", ..." if len(known) > 5 else "")
+        raise AnnotationError(
+            f"{path}: {name}[{index}]: {key} must be one of the truth's ({some or 'none'}), got {values[index]!r}"
+        )
+    return np.array(places, np.int64)
+
+
+def _numbers(
+    path: Path, name: str, entries: Entries, key: str, shape: tuple[int, ...], least: float | None = None
+) -> NDArray[np.float64]:
+    """Return the (N, *shape) finite numbers of the entries' `key`, each of at least `least`.
+
+    Raises:
+        AnnotationError: the first entry that has something else.
+    """
+
+    def fit(values: list[Any], rows: int) -> NDArray[np.float64] | None:
+        try:
+            array = np.array(values)
+        except ValueError:
+            return None
+        if array.dtype.kind not in "iuf" or array.shape != (rows, *shape) or not np.isfinite(array).all():
+            return None
+        return array.astype(np.float64) if least is None or (array >= least).all() else None
+
+    values = [entry.get(key) for entry in entries]
+    if not values:
+        return np.zeros((0, *shape))
+    whole = fit(values, len(values))
+    if whole is not None:
+        return whole
+    index = _first(values, lambda value: fit([value], 1) is None)
+    what = f"{shape[0]} finite numbers" if shape else "a finite number"
+    limit = "" if least is None else f" of at least {least:g}"
+    raise AnnotationError(f"{path}: {name}[{index}]: {key} must be {what}{limit}, got {values[index]!r:.200}")
+
+
+def _first(values: list[Any], wrong: Callable[[Any], bool]) -> int:
+    return next(index for index, value in enumerate(values) if wrong(value))
+
+
+def _boxes(path: Path, name: str, entries: Entries) -> Boxes:
+    """Return the (N, 4) xyxy pixels of the entries' bbox.
+
+    Raises:
+        AnnotationError: a bbox that is not four finite numbers, or has no area.
+    """
+    xywh = _numbers(path, name, entries, "bbox", (4,))
+    empty = (xywh[:, 2:] <= 0).any(axis=1)
+    if empty.any():
+        index = int(np.argmax(empty))
+        raise AnnotationError(
+            f"{path}: {name}[{index}]: bbox must have a width and a height above 0, got {xywh[index].tolist()}"
+        )
+    return np.concatenate([xywh[:, :2], xywh[:, :2] + xywh[:, 2:]], axis=1)
+
+
+def _refuse_crowds(path: Path, entries: Entries) -> None:
+    for index, entry in enumerate(entries):
+        if entry.get("iscrowd"):
+            raise AnnotationError(
+                f"{path}: annotations[{index}]: iscrowd must be 0 (regions of many objects cannot be scored), got "
+                f"{entry['iscrowd']!r}"
+            )
+
+
+def _image_table(path: Path, entries: Entries) -> Images:
+    files = [str(entry.get("file_name") or "") for entry in entries]
+    count = len(entries)
+    width, height = (_numbers(path, "images", entries, name, (), least=1) for name in ("width", "height"))
+    blank = np.full(count, "")
+    return Images(
+        image_id=np.array(_image_ids(files, [str(entry["id"]) for entry in entries]), np.str_),
+        path=np.array(files, np.str_),
+        width=width.astype(np.int64),
+        height=height.astype(np.int64),
+        split=blank,
+        group=blank,
+        flags=blank,
+        source=np.full(count, path.name),
+    )
+
+
+def _image_ids(files: list[str], numbers: list[str]) -> list[str]:
+    """Return the first naming of the images in which no two have the same name."""
+    paths = [PurePosixPath(file.replace("\\", "/")) for file in files]
+    namings = [[path.stem for path in paths], [str(path.with_suffix("")) if path.name else "" for path in paths]]
+    for names in namings:
+        if all(names) and len(set(names)) == len(names):
+            return names
+    return numbers

@@ -1,0 +1,67 @@
+"""What a reader of the figures must know before believing them, each in one sentence."""
+
+from evaluation.figures import Metrics, SplitMetrics
+from evaluation.thresholds import BY_DEFAULT, DEFAULT, GIVEN
+
+GAP = 0.10
+"""A difference in mean AP@.5 between train and unseen images from which the page speaks of it: our choice."""
+
+
+def remarks(metrics: Metrics) -> list[str]:
+    """Return the sentences, the weightiest first; none where all is as it should be."""
+    return [*_flattered(metrics), *_gaps(metrics), *_fallbacks(metrics), *_left_out(metrics)]
+
+
+def _flattered(metrics: Metrics) -> list[str]:
+    chosen_on = {figures.threshold_from for split in metrics.splits.values() for figures in split.classes.values()}
+    return [
+        f"Precision, recall and F1 of {name} flatter: the score threshold was chosen on the same images."
+        + (" Choose it on a val split to have figures that can be believed; AP needs none." if name != "val" else "")
+        for name in metrics.splits
+        if name in chosen_on
+    ]
+
+
+def _gaps(metrics: Metrics) -> list[str]:
+    train = metrics.splits.get("train")
+    unseen = next((name for name in ("val", "test") if name in metrics.splits), None)
+    if train is None or unseen is None:
+        return []
+    seen, new = train.ap50, metrics.splits[unseen].ap50
+    if seen is None or new is None or seen - new <= GAP:
+        return []
+    return [
+        f"AP@.5 on train is {seen - new:.3f} above {unseen} ({seen:.3f} against {new:.3f}): the detector knows the"
+        " images it was trained on better than new ones (overfitting, or splits that differ)."
+    ]
+
+
+def _fallbacks(metrics: Metrics) -> list[str]:
+    first = next(iter(metrics.splits.values()), None)
+    if first is None:
+        return []
+    by_default, on_train = _classes_from(first, BY_DEFAULT), _classes_from(first, "train")
+    texts = []
+    if by_default:
+        texts.append(f"No data could choose a score threshold for {by_default}: {DEFAULT} is used.")
+    if on_train:
+        texts.append(f"The score threshold of {on_train} was chosen on train, for val could not choose it.")
+    if _classes_from(first, GIVEN):
+        texts.append("The score threshold was given, not chosen on val.")
+    return texts
+
+
+def _classes_from(split: SplitMetrics, chosen_on: str) -> str:
+    return ", ".join(name for name, figures in split.classes.items() if figures.threshold_from == chosen_on)
+
+
+def _left_out(metrics: Metrics) -> list[str]:
+    texts = []
+    for name, split in metrics.splits.items():
+        if 0 < split.classes_without_truth < len(split.classes):
+            without = ", ".join(label for label, figures in split.classes.items() if not figures.truth)
+            texts.append(f"The means of {name} leave out {without}, of which it has no truth.")
+    if metrics.images_without_split:
+        count = metrics.images_without_split
+        texts.append(f"{count} image{'s' if count > 1 else ''} without a split took no part.")
+    return texts
