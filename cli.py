@@ -1,1 +1,552 @@
-"""The command line: parse, call one package function, print, return an exit code."""
+"""The command line: parse, call one package function, print, return an exit code.
+
+Only click is imported here; each command imports what it needs, so that `ppnlab --help` and `convert` load no network.
+"""
+
+import json
+import shlex
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from annotations.errors import PpnlabError, UsageError
+
+if TYPE_CHECKING:
+    from annotations.tables import BoxDataset, Detections
+    from detector.training import Trained
+    from evaluation.figures import Metrics, ScoreSettings
+
+INTERRUPTED = 130
+WITH_FINDINGS = 3
+_EXISTING = click.Path(path_type=Path)
+
+
+class _Group(click.Group):
+    """A group that turns our errors into one line and an exit status; a bug keeps its traceback."""
+
+    def invoke(self, ctx: click.Context) -> object:
+        """Run the command."""
+        try:
+            return super().invoke(ctx)
+        except UsageError as error:
+            raise click.UsageError(str(error)) from error
+        except PpnlabError as error:
+            raise click.ClickException(str(error)) from error
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command, and guess at a misspelt one."""
+        try:
+            return super().resolve_command(ctx, args)
+        except click.UsageError as error:
+            import difflib
+
+            close = difflib.get_close_matches(args[0], self.list_commands(ctx), n=1)
+            raise click.UsageError(f"{error.message} Did you mean {close[0]!r}?" if close else error.message) from error
+
+
+@click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(package_name="ppnlab", prog_name="ppnlab")
+def main() -> None:
+    """Labelme annotations in, a parts-based detector out, and a report that can be believed.
+
+    \b
+    Example:
+        ppnlab convert photos data --parts fip:qr_code
+        ppnlab train data run
+        ppnlab evaluate run
+    """
+
+
+_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of text.")
+_seed = click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Start of all chance.")
+_settings = [
+    click.option("--config", type=_EXISTING, metavar="FILE.toml", help="Settings from a TOML file."),
+    click.option("--set", "assignments", multiple=True, metavar="KEY=VALUE", help="One setting; goes before --config."),
+]
+_weights = click.option(
+    "--weights", type=click.Choice(["best", "last"]), default="best", show_default=True, help="Which weights."
+)
+_scoring = [
+    click.option("--matching", type=click.Choice(["coco", "voc"]), default="coco", show_default=True),
+    click.option(
+        "--ap", type=click.Choice(["coco-101", "all-point", "11-point"]), default="coco-101", show_default=True
+    ),
+    click.option("--iou", type=float, default=0.5, show_default=True, help="Least IoU of a hit for P, R and F1."),
+    click.option(
+        "--threshold",
+        default="best-f1",
+        show_default=True,
+        help="Score from which a detection counts: a number, or the best F1 on val.",
+    ),
+    click.option("--max-detections", type=click.IntRange(min=1), help="Keep the surest N of a class in an image."),
+]
+
+
+def _with(options: Sequence[Callable[..., Any]]) -> Callable[..., Any]:
+    def add(command: Callable[..., Any]) -> Callable[..., Any]:
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return add
+
+
+def _command_line() -> str:
+    return shlex.join(["ppnlab", *sys.argv[1:]])
+
+
+def _pairs(texts: Sequence[str], separator: str, option: str) -> dict[str, str]:
+    pairs = {}
+    for text in texts:
+        for item in text.split(","):
+            left, found, right = item.partition(separator)
+            if not (found and left.strip() and right.strip()):
+                raise UsageError(f"{option} must be LEFT{separator}RIGHT, got {item!r}")
+            pairs[left.strip()] = right.strip()
+    return pairs
+
+
+def _counter(label: str) -> Callable[[int, int], None]:
+    """Return a callback that draws a progress bar on a terminal once a second has passed, and nothing elsewhere."""
+    began, shown = time.monotonic(), sys.stderr.isatty()
+
+    def show(done: int, total: int) -> None:
+        late = time.monotonic() - began > 1.0
+        if shown and late and (done == total or done % max(1, total // 200) == 0):
+            click.echo(f"\r{label} {done}/{total}" + ("\n" if done == total else ""), err=True, nl=False)
+
+    return show
+
+
+@main.command()
+@click.argument("source", type=_EXISTING)
+@click.argument("dest", type=_EXISTING)
+@click.option("--from", "source_form", type=click.Choice(["auto", "labelme"]), default="auto", show_default=True)
+@click.option("--parts", multiple=True, metavar="PART:OBJECT", help="A label that is a part of another; repeatable.")
+@click.option("--classes", metavar="A,B", help="The labels to keep, in this order. [default: all, by name]")
+@click.option("--rename", multiple=True, metavar="OLD=NEW", help="Give a label another name; repeatable.")
+@click.option("--strict", is_flag=True, help="Exit with status 3 on warnings too.")
+@_json
+def convert(
+    source: Path,
+    dest: Path,
+    source_form: str,
+    parts: tuple[str, ...],
+    classes: str | None,
+    rename: tuple[str, ...],
+    strict: bool,
+    as_json: bool,
+) -> None:
+    """Convert a folder of Labelme files into a box dataset.
+
+    \b
+    Example:
+        ppnlab convert photos data --parts fip:qr_code
+    """
+    from annotations.convert import convert_labelme
+
+    report = convert_labelme(
+        source,
+        dest,
+        parts=_pairs(parts, ":", "--parts"),
+        classes=[name.strip() for name in classes.split(",")] if classes is not None else None,
+        rename=_pairs(rename, "=", "--rename"),
+        strict=strict,
+        command=_command_line(),
+        progress=_counter("converting"),
+    )
+    summary = report.summary()
+    for finding in report.findings:
+        if finding.severity == "error":
+            where = f"{finding.source}: {finding.shape}: " if finding.shape else f"{finding.source}: "
+            click.echo(f"{finding.severity}: {where}{finding.message}", err=True)
+    _print_json_or(as_json, summary, lambda: _conversion_text(summary, dest))
+    sys.exit(report.exit_status)
+
+
+def _print_json_or(as_json: bool, values: Mapping[str, Any], text: Callable[[], str]) -> None:
+    click.echo(json.dumps(values, indent=2, ensure_ascii=False) if as_json else text())
+
+
+def _conversion_text(summary: Mapping[str, Any], dest: Path) -> str:
+    head = ["split", "images", "without boxes", *summary["classes"]]
+    rows = [
+        [name or "(none)", part["images"], part["images_without_boxes"], *part["by_class"].values()]
+        for name, part in summary["by_split"].items()
+    ]
+    lines = [f"{summary['files']} annotation files -> {summary['images']} images, {summary['boxes']} boxes in {dest}"]
+    lines += _table(head, rows)
+    found = summary["findings"]
+    codes = ", ".join(f"{count} {code}" for code, count in found["by_code"].items())
+    lines.append(f"findings: {found['error']} errors, {found['warn']} warnings, {found['info']} notes")
+    return "\n".join(lines + ([f"  {codes}; all in {dest / 'findings.csv'}"] if codes else []))
+
+
+def _table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> list[str]:
+    cells = [[str(cell) for cell in row] for row in [head, *rows]]
+    widths = [max(len(row[i]) for row in cells) for i in range(len(head))]
+    return [
+        "  ".join(
+            [row[0].ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True))]
+        )
+        for row in cells
+    ]
+
+
+@main.command()
+@click.argument("dataset", type=_EXISTING)
+@click.option("--ratios", default="70/15/15", show_default=True, metavar="TRAIN/VAL/TEST")
+@click.option("--by", type=click.Choice(["group", "image"]), default="group", show_default=True)
+@click.option("--again", is_flag=True, help="Also move images that have a split.")
+@_seed
+@_json
+def split(dataset: Path, ratios: str, by: str, again: bool, seed: int, as_json: bool) -> None:
+    """Give every image of a box dataset a split, by a hash of its name: new images move no old one.
+
+    \b
+    Example:
+        ppnlab split data --ratios 70/15/15
+    """
+    from annotations.splits import parse_ratios, split_dataset
+
+    report = split_dataset(dataset, parse_ratios(ratios), seed, by=by, again=again)  # type: ignore[arg-type]
+    values = {"schema": 1, "images": report.images, "given": report.given, "seed": report.seed}
+    rows = [[name, count, report.given[name]] for name, count in report.images.items()]
+    _print_json_or(as_json, values, lambda: "\n".join(_table(["split", "images", "newly"], rows)))
+
+
+def _show_config(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:
+    if wanted:
+        from detector.settings import describe
+
+        click.echo(describe())
+        ctx.exit()
+
+
+@main.command()
+@click.argument("dataset", type=_EXISTING)
+@click.argument("run", type=_EXISTING)
+@_with(_settings)
+@click.option("--resume", "resume_it", is_flag=True, help="Go on with RUN where it exists.")
+@click.option(
+    "--show-config",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_show_config,
+    help="Print all settings with their meaning and default.",
+)
+@_json
+def train(
+    dataset: Path, run: Path, config: Path | None, assignments: tuple[str, ...], resume_it: bool, as_json: bool
+) -> None:
+    """Train a detector on a dataset's train images; its val images choose the best checkpoint.
+
+    Ctrl-C saves everything first; `ppnlab resume RUN` goes on.
+
+    \b
+    Example:
+        ppnlab train data run --set epochs=40 --set input=416
+    """
+    from detector.settings import Settings, parse_assignments, read_toml
+
+    settings = Settings()
+    if config is not None:
+        settings = settings.changed(read_toml(config), str(config))
+    settings = settings.changed(parse_assignments(assignments), "--set")
+    if resume_it and run.exists():
+        changes = {**(read_toml(config) if config else {}), **parse_assignments(assignments)}
+        _finish(_resumed(run, changes, dataset), as_json)
+        return
+    _finish(_trained(dataset, run, settings), as_json)
+
+
+@main.command()
+@click.argument("run", type=_EXISTING)
+@click.option("--epochs", type=click.IntRange(min=1), help="Train to this many epochs in all.")
+@click.option("--set", "assignments", multiple=True, metavar="KEY=VALUE", help="Change a setting for the rest.")
+@click.option("--data", type=_EXISTING, help="Where the dataset lies now.")
+@_json
+def resume(run: Path, epochs: int | None, assignments: tuple[str, ...], data: Path | None, as_json: bool) -> None:
+    """Go on with a training from its newest whole checkpoint, as if it had never stopped.
+
+    \b
+    Example:
+        ppnlab resume run --epochs 80
+    """
+    from detector.settings import parse_assignments
+
+    changes: dict[str, Any] = dict(parse_assignments(assignments))
+    if epochs is not None:
+        changes["epochs"] = epochs
+    _finish(_resumed(run, changes, data), as_json)
+
+
+def _trained(dataset: Path, run: Path, settings: Any) -> "Trained":  # noqa: ANN401
+    from detector.progress_bar import ProgressBar
+    from detector.training import start
+
+    monitor = _monitor()
+    with ProgressBar() as watch:
+        return _unless_interrupted(run, lambda: start(dataset, run, settings, monitor, watch, _command_line()))
+
+
+def _resumed(run: Path, changes: Mapping[str, Any], data: Path | None) -> "Trained":
+    from detector.progress_bar import ProgressBar
+    from detector.training import go_on
+
+    monitor = _monitor()
+    with ProgressBar() as watch:
+        return _unless_interrupted(run, lambda: go_on(run, changes, data, monitor, watch))
+
+
+def _monitor() -> Any:  # noqa: ANN401
+    from evaluation.monitor import monitor_ap
+
+    return monitor_ap
+
+
+def _unless_interrupted(run: Path, work: Callable[[], "Trained"]) -> "Trained":
+    from detector.loop import Interrupted
+
+    try:
+        return work()
+    except Interrupted as stop:
+        click.echo(f"Stopped: {stop}. Go on with: ppnlab resume {shlex.quote(str(run))}", err=True)
+        sys.exit(INTERRUPTED)
+
+
+def _finish(done: "Trained", as_json: bool) -> None:
+    values = {
+        "schema": 1,
+        "run": str(done.run.path),
+        "epochs": done.epochs,
+        "best_step": done.best_step,
+        "best_val_ap": done.best_score,
+    }
+    best = (
+        "none yet" if done.best_score is None else f"step {done.best_step} with val AP@[.5:.95] {done.best_score:.3f}"
+    )
+    text = f"{done.epochs} epochs in {done.run.path}; best: {best}\nNext: ppnlab evaluate {done.run.path}"
+    _print_json_or(as_json, values, lambda: text)
+
+
+@main.command()
+@click.argument("run", type=_EXISTING)
+@click.argument("images", type=_EXISTING, nargs=-1, required=True)
+@click.option("--output", "-o", type=_EXISTING, default=Path("predictions"), show_default=True)
+@click.option(
+    "--to", "forms", type=click.Choice(["csv", "images"]), multiple=True, help="What to write. [default: both]"
+)
+@click.option("--threshold", type=click.FloatRange(0, 1), default=0.3, show_default=True, help="Score to be drawn.")
+@_weights
+@_json
+def predict(
+    run: Path,
+    images: tuple[Path, ...],
+    output: Path,
+    forms: tuple[str, ...],
+    threshold: float,
+    weights: str,
+    as_json: bool,
+) -> None:
+    """Find objects and parts in pictures or folders of pictures.
+
+    Writes detections.csv and images.csv, and the pictures with the detections drawn, into the output folder.
+
+    \b
+    Example:
+        ppnlab predict run photos/one.jpg more_photos -o found
+    """
+    from detector.predicting import picture_files, predict_files
+    from detector.weights import load_predictor
+
+    files = picture_files(images)
+    predictor = load_predictor(run, weights)
+    drawn = threshold if not forms or "images" in forms else None
+    done = predict_files(predictor, files, output, drawn_above=drawn, progress=_counter("predicting"))
+    for fault in done.faults:
+        click.echo(f"error: {fault}", err=True)
+    sure = int((done.detections.score >= threshold).sum())
+    values = {
+        "schema": 1,
+        "images": len(done.images),
+        "unreadable": len(done.faults),
+        "detections": len(done.detections),
+        "detections_above_threshold": sure,
+        "output": str(output),
+    }
+    text = f"{len(done.images)} images, {sure} detections with a score of {threshold} or more; all in {output}"
+    _print_json_or(as_json, values, lambda: text)
+    sys.exit(WITH_FINDINGS if done.faults else 0)
+
+
+@main.command()
+@click.argument("run", type=_EXISTING)
+@click.option("--split", "splits", multiple=True, type=click.Choice(["train", "val", "test"]), help="[default: all]")
+@click.option("--output", "-o", type=_EXISTING, help="Where the report goes. [default: RUN/report]")
+@click.option("--data", type=_EXISTING, help="Where the dataset lies now.")
+@_weights
+@_with(_scoring)
+@_json
+def evaluate(
+    run: Path,
+    splits: tuple[str, ...],
+    output: Path | None,
+    data: Path | None,
+    weights: str,
+    as_json: bool,
+    **scoring: Any,  # noqa: ANN401
+) -> None:
+    """Detect on train, val and test, and write metrics.json, tables and a report page.
+
+    \b
+    Example:
+        ppnlab evaluate run --split val --split test
+    """
+    settings = _score_settings(scoring)
+    page = _evaluate(run, splits, output or run / "report", data, weights, settings)
+    _print_metrics(page[0], page[1], as_json)
+
+
+def _evaluate(
+    run: Path, splits: Sequence[str], output: Path, data: Path | None, weights: str, settings: "ScoreSettings"
+) -> tuple["Metrics", Path]:
+    from annotations.dataset import read_dataset
+    from annotations.detections import write_detections
+    from detector.evaluating import detect_splits
+    from detector.run_directory import Run
+    from detector.training import dataset_of
+    from detector.weights import load_predictor
+    from evaluation.metrics import evaluate_splits
+    from evaluation.report import PageSettings, write_report
+
+    at = Run(run)
+    config = at.config()
+    place = data or dataset_of(at, config)
+    predictor = load_predictor(run, weights)
+    # val is always among them: it chooses the score threshold.
+    dataset, detections = detect_splits(predictor, read_dataset(place), splits, _counter("detecting"))
+    metrics = evaluate_splits(dataset, detections, settings, splits or None)
+    facts = {"run": run.name, "weights": f"{weights} (step {predictor.step})", "command": _command_line()}
+    page = PageSettings(title=f"Detection report: {run.name}", history=at.history(), facts=facts)
+    written = write_report(output, dataset, detections, metrics, page)
+    write_detections(output / "detections.csv", dataset.images, dataset.classes, detections)
+    return metrics, written
+
+
+def _score_settings(scoring: Mapping[str, Any]) -> "ScoreSettings":
+    from evaluation.figures import ScoreSettings
+
+    text = scoring["threshold"]
+    try:
+        threshold = None if text == "best-f1" else float(text)
+    except ValueError as error:
+        raise UsageError(f"--threshold must be a number or best-f1, got {text!r}") from error
+    return ScoreSettings(
+        iou=scoring["iou"],
+        matching=scoring["matching"],
+        ap=scoring["ap"],
+        threshold=threshold,
+        max_detections=scoring["max_detections"],
+    )
+
+
+def _print_metrics(metrics: "Metrics", page: Path | None, as_json: bool) -> None:
+    _print_json_or(as_json, metrics.to_json(), lambda: _metrics_text(metrics, page))
+
+
+def _metrics_text(metrics: "Metrics", page: Path | None) -> str:
+    head = ["split", "class", "images", "truth", "AP@.5", "AP", "precision", "recall", "F1", "TP", "FP", "FN"]
+    rows: list[list[object]] = []
+    for name, figures in metrics.splits.items():
+        for label, part in figures.classes.items():
+            rows.append([name, label, figures.images, *_figures(part)])
+        rows.append([name, "(mean/sum)", figures.images, *_figures(figures)])
+    lines = _table(head, rows)
+    return "\n".join([*lines, f"report: {page}"] if page else lines)
+
+
+def _figures(part: Any) -> list[object]:  # noqa: ANN401
+    rates = [part.ap50, part.ap, part.precision, part.recall, part.f1]
+    shown = ["-" if value is None else f"{value:.3f}" for value in rates]
+    return [part.truth, *shown, part.tp, part.fp, part.fn]
+
+
+@main.command()
+@click.argument("truth", type=_EXISTING)
+@click.argument("detections", type=_EXISTING)
+@click.option("--report", type=_EXISTING, metavar="DIR", help="Also write metrics.json, tables and a page there.")
+@_with(_scoring)
+@_json
+def score(truth: Path, detections: Path, report: Path | None, as_json: bool, **scoring: Any) -> None:  # noqa: ANN401
+    """Score detections against truth from files alone: box dataset or COCO JSON, detections.csv or COCO results.
+
+    \b
+    Example:
+        ppnlab score data run/report/detections.csv --report scored
+    """
+    from evaluation.metrics import evaluate_splits
+    from evaluation.sources import read_results, read_truth
+
+    settings = _score_settings(scoring)
+    dataset = read_truth(truth)
+    found = read_results(detections, dataset)
+    metrics = evaluate_splits(dataset, found, settings, name=str(detections))
+    page = _write_scores(report, dataset, found, metrics) if report is not None else None
+    _print_metrics(metrics, page, as_json)
+
+
+def _write_scores(report: Path, dataset: "BoxDataset", found: "Detections", metrics: "Metrics") -> Path:
+    from evaluation.report import PageSettings, write_report
+
+    return write_report(report, dataset, found, metrics, PageSettings(facts={"command": _command_line()}))
+
+
+@main.command()
+@click.argument("directory", type=_EXISTING, default=Path("demo"), metavar="[DIR]")
+@click.option("--scenes", type=click.IntRange(min=20), default=400, show_default=True, help="Scenes to draw.")
+@_with(_settings)
+@_seed
+@_json
+def demo(
+    directory: Path, scenes: int, config: Path | None, assignments: tuple[str, ...], seed: int, as_json: bool
+) -> None:
+    """Do the whole job on drawn scenes with QR codes: annotations, dataset, training, report.
+
+    Leaves DIR/labelme, DIR/dataset, DIR/run and DIR/report. Takes some minutes on two cores.
+
+    \b
+    Example:
+        ppnlab demo demo
+    """
+    from annotations.convert import convert_labelme
+    from annotations.dataset import refuse_existing
+    from annotations.scenes import write_scenes
+    from detector.settings import DEMO, parse_assignments, read_toml
+    from evaluation.figures import ScoreSettings
+
+    settings = DEMO.changed({"seed": seed}, "--seed")
+    if config is not None:
+        settings = settings.changed(read_toml(config), str(config))
+    settings = settings.changed(parse_assignments(assignments), "--set")
+    refuse_existing(directory)
+    click.echo(f"1/4 drawing {scenes} scenes with their Labelme files: {directory / 'labelme'}", err=True)
+    write_scenes(directory / "labelme", scenes, seed, progress=_counter("drawing"))
+    click.echo(f"2/4 converting them to a box dataset: {directory / 'dataset'}", err=True)
+    convert_labelme(directory / "labelme", directory / "dataset", parts={"fip": "qr_code"}, command=_command_line())
+    click.echo(f"3/4 training {settings.epochs} epochs: {directory / 'run'}", err=True)
+    _trained(directory / "dataset", directory / "run", settings)
+    click.echo(f"4/4 evaluating train, val and test: {directory / 'report'}", err=True)
+    metrics, page = _evaluate(directory / "run", (), directory / "report", None, "best", ScoreSettings())
+    _print_metrics(metrics, page, as_json)
+
+
+if __name__ == "__main__":
+    main()

@@ -10,7 +10,7 @@ from typing import Protocol
 from annotations.errors import PpnlabError
 from detector.checkpoint import Progress, newest_checkpoint, save_checkpoint, steps_saved, surplus
 from detector.engine import Trainer
-from detector.family import Batch, Family
+from detector.family import BEST_BY, Batch, Family
 from detector.feeding import batches_ahead
 from detector.order import steps_per_epoch
 from detector.run_directory import Run
@@ -131,7 +131,7 @@ class Loop:
             "seconds": round(done.seconds, 3),
             "images_per_second": round(done.images / done.seconds, 3) if done.seconds else None,
         }
-        score = scores["score"]
+        score = scores[BEST_BY]
         better = score is not None and (done.best_score is None or score > done.best_score)
         best = {"best_step": done.step, "best_score": score} if better else {}
         history = (*done.history, row)

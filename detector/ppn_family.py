@@ -81,8 +81,12 @@ class PpnModel:
         return [objects, parts]
 
 
-def detect_images(model: PpnModel, dataset: BoxDataset, predict: Predict) -> Detections:
+def detect_images(
+    model: PpnModel, dataset: BoxDataset, predict: Predict, progress: Callable[[int, int], None] | None = None
+) -> Detections:
     """Return the detections on every picture of a dataset, read in batches as large as training's.
+
+    `progress` is called with the number of images done and of all.
 
     Raises:
         AnnotationError: a picture is missing or damaged.
@@ -92,6 +96,8 @@ def detect_images(model: PpnModel, dataset: BoxDataset, predict: Predict) -> Det
     for first in range(0, len(dataset.images), size):
         rows = range(first, min(first + size, len(dataset.images)))
         found += model.detect([_picture(dataset, row) for row in rows], predict)
+        if progress:
+            progress(len(found), len(dataset.images))
     return detections_table(found, np.stack([dataset.images.width, dataset.images.height], axis=1))
 
 

@@ -8,9 +8,11 @@ import contextlib
 import hashlib
 import importlib.metadata
 import io
+import lzma
 import os
 import re
 import zipfile
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -128,17 +130,24 @@ def package_arrays() -> Arrays:
     return arrays
 
 
-def _npz_member(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> NDArray[np.float32]:
-    with archive.open(info) as member:
-        version = np.lib.format.read_magic(member)
-        if version != (1, 0):
-            raise ValueError(f"format must be version 1.0, got {version}")
-        shape, fortran, dtype = np.lib.format.read_array_header_1_0(member)
-        if dtype.kind != "f":
-            raise ValueError(f"values must be floats, got {dtype}")
-        data = member.read()
-    values = np.frombuffer(data, dtype)
-    return np.ascontiguousarray(values.reshape(shape, order="F" if fortran else "C"), np.float32)
+# RuntimeError is zipfile's for a file that asks for a password.
+_DAMAGED = (OSError, ValueError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error, lzma.LZMAError)
+# numpy's own reader of this header takes any Python literal, and damaged ones raise what they like.
+# Source: numpy.lib.format, version 1.0: magic, version, length as uint16, header.
+_NPY = re.compile(
+    rb"\x93NUMPY\x01\x00..\{'descr': '([<>]f[248])', 'fortran_order': (True|False),"
+    rb" 'shape': \(((?:\d{1,9}(?:, |,(?=\))|(?=\)))){0,8})\), \} *\n",
+    re.DOTALL,
+)
+
+
+def _npy_array(data: bytes) -> NDArray[np.float32]:
+    header = _NPY.match(data)
+    if not header:
+        raise ValueError("an array that is not of floats in numpy's format 1.0")
+    shape = [int(size) for size in header[3].split(b",") if size.strip()]
+    values = np.frombuffer(data, header[1].decode(), offset=header.end())
+    return np.ascontiguousarray(values.reshape(shape, order="F" if header[2] == b"True" else "C"), np.float32)
 
 
 def _read_npz(path: Path) -> Arrays:
@@ -150,8 +159,8 @@ def _read_npz(path: Path) -> Arrays:
             if sum(info.file_size for info in members) > LARGEST:
                 raise ValueError(f"arrays must be at most {LARGEST:,} bytes")
             for info in members:
-                arrays[info.filename.removesuffix(".npy")] = _npz_member(archive, info)
-    except (OSError, ValueError, zipfile.BadZipFile, zipfile.LargeZipFile, NotImplementedError) as error:
+                arrays[info.filename.removesuffix(".npy")] = _npy_array(archive.read(info))
+    except _DAMAGED as error:
         raise PpnlabError(f"{path}: weights must be a readable .npz, got {error}") from error
     return arrays
 

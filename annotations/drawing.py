@@ -1,0 +1,53 @@
+"""Boxes drawn on a picture, in colours that the colour-blind can tell apart."""
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+COLOURS: Final = (
+    (0, 114, 178),
+    (213, 94, 0),
+    (0, 158, 115),
+    (204, 121, 167),
+    (230, 159, 0),
+    (86, 180, 233),
+    (240, 228, 66),
+)
+"""RGB. Source: Okabe & Ito 2008, "Color Universal Design", the palette without black."""
+
+
+def draw_boxes(
+    picture: NDArray[np.uint8],
+    xyxy: NDArray[np.float64],
+    texts: Sequence[str],
+    colours: Sequence[tuple[int, int, int]],
+    thin: Sequence[bool],
+) -> NDArray[np.uint8]:
+    """Return a copy of a (H, W, 3) RGB picture with (N, 4) xyxy pixel boxes and a text at each.
+
+    `thin` boxes (parts, say) have half the line's width, and no text.
+    """
+    canvas = picture.copy()
+    line = max(2, round(max(picture.shape[:2]) / 300))
+    # Thin ones first, so that an object's text is not drawn over.
+    for row in sorted(range(len(xyxy)), key=lambda row: not thin[row]):
+        left, top, right, bottom = (int(value) for value in np.rint(xyxy[row]))
+        width = max(1, line // 2) if thin[row] else line
+        cv2.rectangle(canvas, (left, top), (right - 1, bottom - 1), colours[row], width, cv2.LINE_AA)
+        if not thin[row]:
+            _draw_text(canvas, texts[row], left, top, colours[row], line)
+    return canvas
+
+
+def _draw_text(canvas: NDArray[Any], text: str, left: int, top: int, colour: tuple[int, int, int], line: int) -> None:
+    scale = 0.22 * line
+    (width, height), below = cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, scale, max(1, line // 2))
+    # Inside the picture, also for a box at its upper or right edge.
+    left = max(0, min(left, canvas.shape[1] - width))
+    base = max(top - below, height + 1)
+    cv2.rectangle(canvas, (left, base - height - 1), (left + width, base + below), colour, cv2.FILLED)
+    white = (255, 255, 255)
+    cv2.putText(canvas, text, (left, base), cv2.FONT_HERSHEY_SIMPLEX, scale, white, max(1, line // 2), cv2.LINE_AA)

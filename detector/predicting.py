@@ -1,0 +1,129 @@
+"""Detections on pictures that are in no dataset: find the files, predict, write tables and drawings."""
+
+import os
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from annotations.dataset import images_text
+from annotations.detections import write_detections
+from annotations.drawing import COLOURS, draw_boxes
+from annotations.errors import AnnotationError, UsageError
+from annotations.pictures import SUFFIXES, read_picture, write_picture
+from annotations.tables import Detections, Images
+from annotations.whole import write_whole
+from detector.decoding import Found, detections_table
+from detector.ppn_family import PpnModel
+from detector.weights import Predictor
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Prediction:
+    """The pictures that could be read, what was found in them, and what was wrong with the others."""
+
+    images: Images
+    detections: Detections
+    faults: tuple[str, ...]
+
+
+def picture_files(places: Iterable[Path]) -> list[Path]:
+    """Return the files among `places` and the pictures (by suffix) below the folders among them, in order.
+
+    Raises:
+        UsageError: a place does not exist, or a folder holds no picture.
+    """
+    files: list[Path] = []
+    for place in places:
+        if place.is_dir():
+            inside = sorted(path for path in place.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file())
+            if not inside:
+                raise UsageError(f"{place}: folder must hold pictures ({' '.join(sorted(SUFFIXES))}), got none")
+            files += inside
+        elif place.exists():
+            files.append(place)
+        else:
+            raise UsageError(f"{place}: picture must exist, got no such file")
+    return list(dict.fromkeys(files))
+
+
+def picture_names(files: Sequence[Path]) -> list[str]:
+    """Return a unique image_id for each file: its stem, or what tells it apart (folder, suffix) where stems clash."""
+    if not files:
+        return []
+    root = os.path.commonpath([path.parent.absolute() for path in files])
+    paths = [Path(os.path.relpath(path, root)) for path in files]
+    for name_of in (lambda path: path.stem, lambda path: path.with_suffix("").as_posix(), Path.as_posix):
+        names = [name_of(path) for path in paths]
+        if len(set(names)) == len(names):
+            return names
+    return names
+
+
+def predict_files(
+    predictor: Predictor,
+    files: Sequence[Path],
+    output: Path,
+    *,
+    drawn_above: float | None,
+    progress: Progress | None = None,
+) -> Prediction:
+    """Return the detections on picture files, and write images.csv and detections.csv into `output`.
+
+    Where `drawn_above` is a score, each picture is also written to `output/images` with the detections from that score
+    on. A picture that cannot be read is left out and named in `faults`.
+
+    Raises:
+        AnnotationError: `output` cannot be written.
+    """
+    names = picture_names(files)
+    kept: list[int] = []
+    sizes: list[tuple[int, int]] = []
+    found: list[Found] = []
+    faults: list[str] = []
+    try:
+        output.mkdir(parents=True, exist_ok=True)
+        for number, path in enumerate(files):
+            try:
+                picture = read_picture(path)
+            except AnnotationError as error:
+                faults.append(str(error))
+            else:
+                kept.append(number)
+                sizes.append((picture.shape[1], picture.shape[0]))
+                found += predictor.model.detect([picture], predictor.predict)
+                if drawn_above is not None:
+                    _draw(output, names[number], picture, found[-1], predictor.model, drawn_above)
+            if progress:
+                progress(number + 1, len(files))
+        size = np.array(sizes, np.int64).reshape(-1, 2)
+        images = _table([files[i] for i in kept], [names[i] for i in kept], size, output)
+        detections = detections_table(found, size)
+        write_whole(output / "images.csv", images_text(images))
+        write_detections(output / "detections.csv", images, predictor.model.classes, detections)
+    except OSError as error:
+        raise AnnotationError(f"{output}: output must be writable, got {error.strerror or error}") from error
+    return Prediction(images, detections, tuple(faults))
+
+
+def _table(files: list[Path], names: list[str], size: NDArray[np.int64], output: Path) -> Images:
+    empty = [""] * len(files)
+    paths = [Path(os.path.relpath(path, output)).as_posix() for path in files]
+    return Images(names, paths, size[:, 0], size[:, 1], empty, empty, empty, empty)  # type: ignore[arg-type]
+
+
+def _draw(
+    output: Path, name: str, picture: NDArray[np.uint8], found: Found, model: PpnModel, drawn_above: float
+) -> None:
+    rows = np.flatnonzero(found.score >= drawn_above)
+    class_id = found.class_id[rows]
+    texts = [f"{model.classes[c]} {s:.2f}" for c, s in zip(class_id, found.score[rows], strict=True)]
+    colours = [COLOURS[c % len(COLOURS)] for c in class_id]
+    thin = [model.classes[c] in model.parts for c in class_id]
+    path = output / "images" / f"{name}.jpg"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_picture(path, draw_boxes(picture, found.xyxy[rows], texts, colours, thin))
