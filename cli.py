@@ -313,7 +313,7 @@ def _monitor() -> Any:  # noqa: ANN401
 
 
 def _unless_interrupted(run: Path, work: Callable[[], "Trained"]) -> "Trained":
-    from detector.loop import Interrupted
+    from detector.stopping import Interrupted
 
     try:
         return work()

@@ -1,11 +1,7 @@
 """The one file that names TensorFlow: threads, determinism, the training step and the prediction step."""
 
-import os
 from collections.abc import Callable, Mapping
 from typing import Any
-
-# Before TensorFlow loads: its notes about absent GPUs are no news to anyone here.
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 import keras
 import numpy as np

@@ -16,13 +16,9 @@ from detector.order import steps_per_epoch
 from detector.run_directory import Run
 from detector.schedules import learning_rate
 from detector.settings import Settings
-from detector.stopping import StopRequest, stop_requests
+from detector.stopping import Interrupted, StopRequest, stop_requests
 
 HistoryRow = Mapping[str, float | int | None]
-
-
-class Interrupted(Exception):
-    """A signal stopped the training; everything up to its last step is saved."""
 
 
 class Watcher(Protocol):

@@ -8,7 +8,7 @@ import numpy as np
 from keras import ops
 from numpy.typing import NDArray
 
-from annotations.errors import AnnotationError, PpnlabError
+from annotations.errors import AnnotationError
 from annotations.pictures import read_picture
 from annotations.tables import BoxDataset, Detections
 from detector.assignment import assign, padded
@@ -34,10 +34,6 @@ class PpnModel:
     settings: Settings
     classes: tuple[str, ...]
     parts: Mapping[str, str]
-
-    def __post_init__(self) -> None:
-        if not self.object_class_ids.size:
-            raise PpnlabError(f"classes must hold one that is no part, got {', '.join(self.classes) or 'none'}")
 
     @property
     def object_class_ids(self) -> NDArray[np.int64]:

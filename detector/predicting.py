@@ -4,6 +4,7 @@ import os
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,8 +17,10 @@ from annotations.pictures import SUFFIXES, read_picture, write_picture
 from annotations.tables import Detections, Images
 from annotations.whole import write_whole
 from detector.decoding import Found, detections_table
-from detector.ppn_family import PpnModel
 from detector.weights import Predictor
+
+if TYPE_CHECKING:
+    from detector.ppn_family import PpnModel
 
 Progress = Callable[[int, int], None]
 
@@ -117,7 +120,7 @@ def _table(files: list[Path], names: list[str], size: NDArray[np.int64], output:
 
 
 def _draw(
-    output: Path, name: str, picture: NDArray[np.uint8], found: Found, model: PpnModel, drawn_above: float
+    output: Path, name: str, picture: NDArray[np.uint8], found: Found, model: "PpnModel", drawn_above: float
 ) -> None:
     rows = np.flatnonzero(found.score >= drawn_above)
     class_id = found.class_id[rows]

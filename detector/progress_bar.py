@@ -3,12 +3,13 @@
 import time
 from collections.abc import Mapping
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
-from detector.loop import HistoryRow
+if TYPE_CHECKING:
+    from detector.loop import HistoryRow
 
 _SMOOTHING = 0.9
 
@@ -56,7 +57,7 @@ class ProgressBar:
         else:
             self._bar.update(self._task, completed=done, total=total, loss=self._loss, ap=self._ap, speed=self._speed)
 
-    def epoch(self, row: HistoryRow) -> None:
+    def epoch(self, row: "HistoryRow") -> None:
         """Show the validation's AP, and leave a line."""
         ap = row.get("val_ap50")
         self._ap = "-" if ap is None else f"{ap:.3f}"

@@ -45,8 +45,11 @@ class Run:
         """
         try:
             config: dict[str, Any] = json.loads((self.path / CONFIG).read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
-            raise PpnlabError(f"{self.path}: run must be a directory that `ppnlab train` made, got {error}") from error
+        except OSError as error:
+            reason = f"{CONFIG}: {error.strerror}"
+            raise PpnlabError(f"{self.path}: run must be a directory that `ppnlab train` made, got {reason}") from error
+        except ValueError as error:
+            raise PpnlabError(f"{self.path / CONFIG}: settings must be JSON, got {error}") from error
         if config.get("schema") != SCHEMA:
             raise PpnlabError(f"{self.path / CONFIG}: schema must be {SCHEMA}, got {config.get('schema')!r}")
         return config

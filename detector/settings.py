@@ -90,10 +90,6 @@ class Settings:
             raise UsageError(f"{where}: {error}") from error
 
 
-DEMO: Final = Settings(epochs=14, input=(256, 256), learning_rate=2e-3)
-"""What `ppnlab demo` trains with: enough for scenes of 256 pixels, in minutes on two cores."""
-
-
 def _hint(name: str, known: Mapping[str, Any]) -> str:
     close = difflib.get_close_matches(name, known, n=1)
     return f". Did you mean {close[0]!r}?" if close else ". `ppnlab train --show-config` lists them"
@@ -183,3 +179,7 @@ def describe() -> str:
         text = f"[{_text(value).replace(',', ', ')}]" if isinstance(value, tuple) else text
         lines.append(f"{item.name + ' = ' + text:<32} # {item.metadata['meaning']}")
     return "\n".join(lines)
+
+
+DEMO: Final = Settings(epochs=14, input=(256, 256), learning_rate=2e-3)
+"""What `ppnlab demo` trains with: enough for scenes of 256 pixels, in minutes on two cores."""

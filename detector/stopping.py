@@ -11,6 +11,10 @@ SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
 """Ctrl-C, a scheduler's end, and the warning that Slurm can send before it."""
 
 
+class Interrupted(Exception):
+    """A signal stopped the training; everything up to its last step is saved."""
+
+
 class StopRequest:
     """Whether a signal came, and which."""
 

@@ -1,4 +1,7 @@
-"""Starting a training and going on with one: dataset and settings in, a run directory out."""
+"""Starting a training and going on with one: dataset and settings in, a run directory out.
+
+The network is imported only when everything else was found in order: it takes seconds, and a wrong path should not.
+"""
 
 import os
 import platform
@@ -6,15 +9,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from annotations.dataset import read_dataset, table_hashes
 from annotations.errors import PpnlabError, UsageError
 from annotations.tables import BoxDataset
-from detector.loop import Interrupted, Loop, Watcher
-from detector.ppn_family import Monitor, PpnFamily, PpnModel
 from detector.run_directory import Run, create_run
 from detector.settings import Settings
+from detector.stopping import Interrupted
+
+if TYPE_CHECKING:
+    from detector.loop import Watcher
+    from detector.ppn_family import Monitor
 
 RESUMABLE: Final = frozenset(
     {"epochs", "learning_rate", "schedule", "final_rate", "weight_decay", "clip_norm", "ema", "save_every", "keep"}
@@ -34,21 +40,19 @@ class Trained:
     best_score: float | None
 
 
-def start(dataset: Path, run: Path, settings: Settings, monitor: Monitor, watch: Watcher, command: str) -> Trained:
+def start(dataset: Path, run: Path, settings: Settings, monitor: "Monitor", watch: "Watcher", command: str) -> Trained:
     """Make the run directory `run`, train on the dataset's train images, and choose the best on its val images.
 
     Raises:
         UsageError: the run exists, or the dataset has no images to train on or to validate with.
         PpnlabError, Interrupted: see `Loop.train`.
     """
-    data = read_dataset(dataset)
-    model = PpnModel(settings, data.classes, data.parts)
-    family = _family(dataset, data, model, monitor)
-    created = create_run(run, _config(dataset, run, model, command))
-    return _train(created, family, watch, "started")
+    data = _training_data(dataset)
+    created = create_run(run, _config(dataset, run, settings, data, command))
+    return _train(created, data, settings, monitor, watch, "started")
 
 
-def go_on(run: Path, changes: Mapping[str, Any], dataset: Path | None, monitor: Monitor, watch: Watcher) -> Trained:
+def go_on(run: Path, changes: Mapping[str, Any], dataset: Path | None, monitor: "Monitor", watch: "Watcher") -> Trained:
     """Go on with a run from its newest whole checkpoint, with `changes` to its settings where they are allowed.
 
     `dataset` says where the data lies now, should it have moved; it must be the same data.
@@ -63,15 +67,12 @@ def go_on(run: Path, changes: Mapping[str, Any], dataset: Path | None, monitor: 
     new = old.changed(changes, "--set")
     _check_changes(old, new)
     place = dataset or dataset_of(at, config)
-    data = read_dataset(place)
+    data = _training_data(place)
     _check_data(place, config)
-    family = _family(place, data, PpnModel(new, data.classes, data.parts), monitor)
-    with at.locked():
-        pass
     if new != old or dataset:
         at.write_config({**config, "settings": new.to_json(), "dataset": _dataset_entry(place, run)})
         at.event("changed", settings={k: v for k, v in new.to_json().items() if v != old.to_json()[k]})
-    return _train(at, family, watch, "resumed")
+    return _train(at, data, new, monitor, watch, "resumed")
 
 
 def settings_of(config: Mapping[str, Any]) -> Settings:
@@ -91,9 +92,13 @@ def dataset_of(run: Run, config: Mapping[str, Any]) -> Path:
     return place
 
 
-def _train(run: Run, family: PpnFamily, watch: Watcher, event: str) -> Trained:
+def _train(run: Run, data: BoxDataset, settings: Settings, monitor: "Monitor", watch: "Watcher", event: str) -> Trained:
+    from detector.loop import Loop
+    from detector.ppn_family import PpnFamily, PpnModel
+
+    family = PpnFamily(PpnModel(settings, data.classes, data.parts), data.split("train"), data.split("val"), monitor)
     with run.locked():
-        loop = Loop(run, family, family.settings, watch)
+        loop = Loop(run, family, settings, watch)
         run.event(event, step=loop.progress.step, of=loop.plan.total)
         try:
             done = loop.train()
@@ -106,9 +111,12 @@ def _train(run: Run, family: PpnFamily, watch: Watcher, event: str) -> Trained:
     return Trained(run, len(done.history), done.best_step, done.best_score)
 
 
-def _family(place: Path, data: BoxDataset, model: PpnModel, monitor: Monitor) -> PpnFamily:
-    train, val = data.split("train"), data.split("val")
-    for name, part in (("train", train), ("val", val)):
+def _training_data(place: Path) -> BoxDataset:
+    data = read_dataset(place)
+    if set(data.classes) <= set(data.parts):
+        raise UsageError(f"{place}: classes must hold one that is no part, got {', '.join(data.classes) or 'none'}")
+    for name in ("train", "val"):
+        part = data.split(name)
         if not len(part.images):
             raise UsageError(
                 f"{place}: split {name} must hold images, got none; "
@@ -116,15 +124,15 @@ def _family(place: Path, data: BoxDataset, model: PpnModel, monitor: Monitor) ->
             )
         if not len(part.annotations):
             raise UsageError(f"{place}: split {name} must hold at least one box, got none in {len(part.images)} images")
-    return PpnFamily(model, train, val, monitor)
+    return data
 
 
-def _config(place: Path, run: Path, model: PpnModel, command: str) -> dict[str, Any]:
+def _config(place: Path, run: Path, settings: Settings, data: BoxDataset, command: str) -> dict[str, Any]:
     return {
         "command": command,
-        "settings": model.settings.to_json(),
-        "classes": list(model.classes),
-        "parts": dict(model.parts),
+        "settings": settings.to_json(),
+        "classes": list(data.classes),
+        "parts": dict(data.parts),
         "dataset": _dataset_entry(place, run),
         "versions": {"python": platform.python_version(), **{name: version(name) for name in _PACKAGES}},
     }

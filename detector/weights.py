@@ -2,15 +2,16 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from annotations.errors import PpnlabError
 from detector.checkpoint import checkpoint_path, load_checkpoint, newest_checkpoint
-from detector.engine import assign_arrays, averaged_variables, configure, prediction_step
-from detector.family import Predict
-from detector.ppn_family import PpnModel
 from detector.run_directory import Run
 from detector.training import settings_of
+
+if TYPE_CHECKING:
+    from detector.family import Predict
+    from detector.ppn_family import PpnModel
 
 CHOICES: Final = ("best", "last")
 
@@ -19,8 +20,8 @@ CHOICES: Final = ("best", "last")
 class Predictor:
     """A network with a run's weights of `step`: `predict` gives raw outputs, `model` says what they mean."""
 
-    model: PpnModel
-    predict: Predict
+    model: "PpnModel"
+    predict: "Predict"
     step: int
 
 
@@ -41,6 +42,10 @@ def load_predictor(path: Path, which: str) -> Predictor:
         )
     if which == "best" and best is not None and best != step:
         arrays, step = load_checkpoint(checkpoint_path(run.checkpoints, best))[0], best
+    # Only now: the network takes seconds to import, and a wrong path should not.
+    from detector.engine import assign_arrays, averaged_variables, configure, prediction_step
+    from detector.ppn_family import PpnModel
+
     model = PpnModel(settings_of(config), tuple(config["classes"]), config["parts"])
     configure(model.settings.threads, deterministic=model.settings.deterministic)
     network = model.build(pretrained=False)
