@@ -138,7 +138,7 @@ def _version() -> str:
 def _rebased(images: Images, root: Path, final: Path) -> Images:
     # The real paths: "..", taken from behind a symbolic link, leads elsewhere.
     base = os.path.relpath(os.path.realpath(root), final)
-    paths = [os.path.normpath(os.path.join(base, path)).replace(os.sep, "/") for path in images.path.tolist()]  # noqa: PTH118
+    paths = [os.path.normpath(Path(base, path)).replace(os.sep, "/") for path in images.path.tolist()]
     return replace(images, path=np.array(paths, np.str_)) if base != "." else images
 
 

@@ -55,12 +55,17 @@ class Naming:
         return (*objects, *parts), parts
 
     def unused(self, seen: set[str], renamed: set[str]) -> list[Finding]:
-        """Return a finding for each name that is no label of the data: a wrong name here is a typing error."""
+        """Return a finding for each name that is no label of the data: a wrong name here is a typing error.
+
+        Data without any label give none: their own findings say why.
+        """
+        if not seen:
+            return []
         named = [("part", name) for name in self.parts if name not in seen]
         named += [("object of parts", name) for name in dict.fromkeys(self.parts.values()) if name not in seen]
         named += [("class", name) for name in self.classes or () if name not in seen and ("part", name) not in named]
         named += [("label to rename", name) for name in self.rename if name not in renamed]
-        labels = ", ".join(sorted(seen)[:20]) or "none"
+        labels = ", ".join(sorted(seen)[:20])
         return [
             Finding("unused-name", "", "", "", f"{kind} {name!r} must be a label of the data, got {labels}")
             for kind, name in named

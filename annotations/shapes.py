@@ -4,6 +4,7 @@ import math
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+from annotations.masks import mask_extent
 from annotations.notes import FileRefused, Note, is_plain, shown
 
 MOST_SHAPES = 100_000
@@ -15,7 +16,7 @@ _OVERSHOOT = 1e-6
 """Pixels; what reaches this little outside the frame is rounding, and clipped without a word."""
 
 # How many points a shape of this type has. Source: labelme 7's reader; X-AnyLabeling for rectangles of 4 and rotation.
-_POINT_COUNTS = {"rectangle": (2, 4), "circle": (2,), "oriented_rectangle": (4,), "rotation": (4,)}
+_POINT_COUNTS = {"rectangle": (2, 4), "circle": (2,), "oriented_rectangle": (4,), "rotation": (4,), "mask": (2,)}
 _NO_AREA = frozenset({"point", "points", "line", "linestrip"})
 _NUMBERS = frozenset({int, float})
 
@@ -101,6 +102,11 @@ def _box(
         if len(xs) not in counts:
             wanted = " or ".join(map(str, counts))
             raise FileRefused("bad-points", f"points of a {shape_type} must be {wanted}, got {len(xs)}")
+    if shape_type == "mask":
+        extent = mask_extent(shape.get("mask"), xs[0], ys[0])
+        if extent is None:
+            notes.append(Note("zero-area", place, "mask must have a pixel, got none; dropped"))
+        return extent
     if shape_type == "circle":
         radius = math.hypot(xs[1] - xs[0], ys[1] - ys[0])
         return xs[0] - radius, ys[0] - radius, xs[0] + radius, ys[0] + radius

@@ -30,7 +30,7 @@ def annotation_files(root: Path, findings: list[Finding]) -> list[str]:
             if full.is_symlink() and not Path(os.path.realpath(full)).is_relative_to(root):
                 message = "link to a folder outside the source folder; give that folder as a source of its own"
                 findings.append(Finding("unfollowed-link", _relative(str(full), root), "", "", message))
-        paths = [os.path.join(folder, name) for name in names if _is_annotation(name)]  # noqa: PTH118
+        paths = [Path(folder, name) for name in names if _is_annotation(name)]
         found += [os.path.relpath(path, root).replace(os.sep, "/") for path in paths]
     return sorted(path for path in found if _has_plain_name(path, findings))
 
