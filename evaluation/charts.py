@@ -24,6 +24,8 @@ _OTHER_STYLE = ("#0072b2", "-", "o")
 _LINE_STYLES = ("-", "--", ":", "-.")
 _MOST_POINTS = 400
 """Points of a drawn curve: more than a chart of this width can show."""
+_FEW = 12
+"""Fewer points than this are marked one by one."""
 
 _SETTINGS: dict[Any, Any] = {
     # A class may be called `$x$`: that is a name, no formula.
@@ -72,8 +74,13 @@ def precision_recall_chart(name: str, lines: Sequence[CurveLine]) -> str:
     return _svg(f"Precision and recall of {name}", draw)
 
 
-def history_chart(title: str, epoch: Sequence[object], series: Mapping[str, Sequence[object]]) -> str:
-    """Return the chart of some columns of a training's history over its epochs; cells that are no number are gaps."""
+def history_chart(
+    title: str, epoch: Sequence[object], series: Mapping[str, Sequence[object]], *, share: bool = False
+) -> str:
+    """Return the chart of some columns of a training's history over its epochs; cells that are no number are left out.
+
+    `share` says that the values lie in [0, 1], all of which is then shown.
+    """
     from matplotlib.ticker import MaxNLocator
 
     x = numbers(epoch)
@@ -82,8 +89,12 @@ def history_chart(title: str, epoch: Sequence[object], series: Mapping[str, Sequ
         for index, (name, values) in enumerate(series.items()):
             colour, style = _COLOURS[index % len(_COLOURS)], _LINE_STYLES[index // len(_COLOURS) % len(_LINE_STYLES)]
             y = numbers(values)
-            alone = "o" if np.isfinite(y).sum() == 1 else None
-            axes.plot(x, y, style, color=colour, linewidth=1.8, label=name.replace("_", " "), marker=alone)
+            # Val figures may be made every few epochs only: their line runs over the epochs without one.
+            known = np.isfinite(x) & np.isfinite(y)
+            marker = "o" if known.sum() < _FEW else None
+            axes.plot(x[known], y[known], style, color=colour, linewidth=1.8, label=name, marker=marker, markersize=4)
+        if share:
+            axes.set(ylim=(-0.02, 1.04))
         axes.set(xlabel="epoch")
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.legend(loc="best")

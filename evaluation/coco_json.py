@@ -5,7 +5,7 @@ Source: the data format page of the COCO data set (bbox is [x, y, width, height]
 
 import json
 from collections.abc import Callable, Hashable, Mapping, Sequence
-from pathlib import Path, PurePosixPath
+from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
 
 import numpy as np
@@ -214,7 +214,7 @@ def _image_table(path: Path, entries: Entries) -> Images:
     blank = np.full(count, "")
     return Images(
         image_id=np.array(_image_ids(files, [str(entry["id"]) for entry in entries]), np.str_),
-        path=np.array(files, np.str_),
+        path=np.array([_inside(file) for file in files], np.str_),
         width=width.astype(np.int64),
         height=height.astype(np.int64),
         split=blank,
@@ -222,6 +222,13 @@ def _image_table(path: Path, entries: Entries) -> Images:
         flags=blank,
         source=np.full(count, path.name),
     )
+
+
+def _inside(file: str) -> str:
+    """Return the path of a picture below the folder of the truth, or "" for one that would lead out of it."""
+    path = PurePosixPath(file.replace("\\", "/"))
+    leads_out = path.is_absolute() or ".." in path.parts or PureWindowsPath(file).is_absolute()
+    return "" if leads_out or not path.name else str(path)
 
 
 def _image_ids(files: list[str], numbers: list[str]) -> list[str]:

@@ -147,7 +147,7 @@ def _figure(figures: ClassMetrics | SplitMetrics, name: str) -> str:
     if value is None:
         return "–"
     if isinstance(value, Interval):
-        return f"{value.low:.3f} – {value.high:.3f}"
+        return f"{value.low:.3f}–{value.high:.3f}"
     return f"{value:.3f}" if isinstance(value, float) else f"{value}"
 
 
@@ -187,8 +187,8 @@ def _history_charts(history: Mapping[str, Sequence[object]]) -> list[str]:
     }
     losses = {name: values for name, values in drawable.items() if "loss" in name}
     precisions = {name: values for name, values in drawable.items() if _names_precision(name)}
-    titled = (("Loss over epochs", losses), ("AP over epochs", precisions))
-    return [history_chart(title, epoch, series) for title, series in titled if series]
+    titled = (("Loss over epochs", losses, False), ("AP over epochs", precisions, True))
+    return [history_chart(title, epoch, series, share=share) for title, series, share in titled if series]
 
 
 def _names_precision(name: str) -> bool:

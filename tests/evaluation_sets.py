@@ -5,9 +5,11 @@ from pathlib import Path
 
 import numpy as np
 
+from annotations.dataset import write_dataset
 from annotations.tables import NO_PARENT, Annotations, BoxDataset, Detections, Images, relative
 
 Row = tuple[object, ...]
+BOX_PIXELS = (8.0, 8.0, 24.0, 16.0)
 
 
 def images(
@@ -94,3 +96,10 @@ def _box(rng: np.random.Generator) -> tuple[float, ...]:
     x, y = rng.integers(0, 4 * 40, 2) / 4
     width, height = rng.integers(1, 4 * 16, 2) / 4
     return (float(x), float(y), float(x + width), float(y + height))
+
+
+def box_dataset_on_disk(directory: Path) -> Path:
+    """A box dataset of two images, with one code at BOX_PIXELS in the first, and no pictures."""
+    truth = dataset(images(2), [(0, 0, BOX_PIXELS)])
+    write_dataset(directory, truth, [], command="a test")
+    return directory

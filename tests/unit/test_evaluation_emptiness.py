@@ -1,0 +1,135 @@
+"""The one rule for emptiness, case by case."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from evaluation_sets import Row, dataset, detections, images
+
+import evaluation.emptiness
+from evaluation.emptiness import MEANINGS
+from evaluation.figures import ClassMetrics, ScoreSettings, SplitMetrics
+from evaluation.metrics import evaluate_splits
+
+BOX = (0, 0, 10, 10)
+AWAY = (40, 40, 50, 50)
+TRUTH: list[Row] = [(0, 0, BOX)]
+HIT: list[Row] = [(0, 0, BOX, 0.9)]
+STRAY: list[Row] = [(0, 0, AWAY, 0.9)]
+WEAK: list[Row] = [(0, 0, AWAY, 0.1)]
+
+CASES = [
+    # truth, detections, ap50, precision, recall, f1: a value, or the word that says why there is none
+    ("found", TRUTH, HIT, (1.0, 1.0, 1.0, 1.0)),
+    ("truth, a stray", TRUTH, STRAY, (0.0, 0.0, 0.0, 0.0)),
+    ("truth, no detections", TRUTH, [], (0.0, "no-detections", 0.0, 0.0)),
+    ("truth, none at the threshold", TRUTH, WEAK, (0.0, "no-detections-at-threshold", 0.0, 0.0)),
+    ("no truth, a stray", [], STRAY, ("no-truth", 0.0, "no-truth", 0.0)),
+    (
+        "no truth, none at the threshold",
+        [],
+        WEAK,
+        ("no-truth", "no-detections-at-threshold", "no-truth", "no-truth-and-no-detections-at-threshold"),
+    ),
+    ("neither", [], [], ("no-truth", "no-detections", "no-truth", "no-truth-and-no-detections")),
+]
+NAMES = ("ap50", "precision", "recall", "f1")
+
+
+def check(figures: ClassMetrics | SplitMetrics, expected: tuple[float | str, ...]) -> None:
+    for name, value in zip(NAMES, expected, strict=True):
+        if isinstance(value, str):
+            assert getattr(figures, name) is None, name
+            assert figures.undefined[name] == value, name
+        else:
+            assert getattr(figures, name) == value, name
+            assert name not in figures.undefined
+
+
+@pytest.mark.parametrize(("truth", "found", "expected"), [case[1:] for case in CASES], ids=[case[0] for case in CASES])
+def test_a_class_and_its_split_have_a_value_or_a_reason(
+    truth: list[Row], found: list[Row], expected: tuple[float | str, ...]
+) -> None:
+    table = images(2)
+    metrics = evaluate_splits(dataset(table, truth), detections(table, found), ScoreSettings(threshold=0.5))
+    split = metrics.splits["all"]
+    check(split, expected)
+    check(split.classes["code"], expected)
+    assert split.classes["code"].ap == split.ap == split.ap50
+    json.dumps(metrics.to_json(), allow_nan=False)
+
+
+@pytest.mark.parametrize("extra_truth", [TRUTH, []])
+def test_an_image_without_truth_and_detections_changes_no_figure(extra_truth: list[Row]) -> None:
+    figures = []
+    for count in (2, 5):
+        table = images(count)
+        found = detections(table, HIT)
+        split = evaluate_splits(dataset(table, extra_truth), found, ScoreSettings(resamples=0)).splits["all"]
+        figures.append(replace(split, images=0, images_without_truth=0))
+    assert figures[0] == figures[1]
+
+
+def test_detections_on_an_image_without_truth_are_counted_and_cost_precision() -> None:
+    table = images(2)
+    found = detections(table, [*HIT, (1, 0, BOX, 0.95), (1, 0, AWAY, 0.2)])
+    split = evaluate_splits(dataset(table, TRUTH), found, ScoreSettings(threshold=0.5)).splits["all"]
+    assert (split.images_without_truth, split.detections_on_images_without_truth) == (1, 1)
+    # The stray ranks first, so precision is 1/2 at every recall, and 1 of 2 kept detections is a hit.
+    assert (split.ap50, split.precision, split.detections) == (0.5, 0.5, 3)
+
+
+def test_an_image_whose_truth_was_not_found_costs_recall() -> None:
+    table = images(2)
+    split = evaluate_splits(dataset(table, [*TRUTH, (1, 0, BOX)]), detections(table, HIT)).splits["all"]
+    assert (split.recall, split.fn, split.precision) == (0.5, 1, 1.0)
+
+
+def test_the_mean_leaves_out_classes_without_truth_and_says_how_many() -> None:
+    table = images(2)
+    truth = dataset(table, TRUTH, classes=("code", "never", "stray"))
+    split = evaluate_splits(truth, detections(table, [*HIT, (0, 2, BOX, 0.8)])).splits["all"]
+    assert (split.ap50, split.ap, split.classes_without_truth) == (1.0, 1.0, 2)
+    # The sums are over all classes: the stray is a false positive.
+    assert (split.tp, split.fp, split.precision) == (1, 1, 0.5)
+
+
+def test_a_class_with_truth_that_is_never_detected_counts_as_zero_in_the_mean() -> None:
+    table = images(2)
+    truth = dataset(table, [*TRUTH, (1, 1, BOX)], classes=("code", "other"))
+    assert evaluate_splits(truth, detections(table, HIT)).splits["all"].ap50 == 0.5
+
+
+def test_a_class_in_one_split_only_has_a_reason_in_the_others() -> None:
+    table = images(3, splits=("train", "val", "test"))
+    metrics = evaluate_splits(dataset(table, TRUTH), detections(table, HIT))
+    check(metrics.splits["train"].classes["code"], (1.0, 1.0, 1.0, 1.0))
+    for name in ("val", "test"):
+        check(metrics.splits[name].classes["code"], CASES[-1][3])
+
+
+@pytest.mark.parametrize("classes", [("code",), ()])
+def test_zero_images_have_a_reason_for_everything(classes: tuple[str, ...]) -> None:
+    table = images(0)
+    split = evaluate_splits(dataset(table, [], classes=classes), detections(table, [])).splits["all"]
+    for figures in (split, *split.classes.values()):
+        assert set(figures.undefined) == {"ap50", "ap", "ap50_ci", "precision", "recall", "f1"}
+        assert set(figures.undefined.values()) == {"no-images"}
+
+
+def test_a_split_that_is_asked_for_and_has_no_images_has_reasons() -> None:
+    table = images(2, splits=("train",))
+    metrics = evaluate_splits(dataset(table, TRUTH), detections(table, HIT), splits=["test"])
+    assert list(metrics.splits) == ["test"]
+    assert metrics.splits["test"].undefined["ap50"] == "no-images"
+
+
+def test_every_reason_word_is_used_and_has_a_meaning() -> None:
+    words = {value for name, value in vars(evaluation.emptiness).items() if name.isupper() and isinstance(value, str)}
+    assert words == set(MEANINGS)
+    source = Path(evaluation.emptiness.__file__).parent
+    text = "".join(path.read_text() for path in source.glob("*.py"))
+    names = [name for name, value in vars(evaluation.emptiness).items() if isinstance(value, str) and name.isupper()]
+    # Once where it is defined, once in MEANINGS, and at least once where it is given.
+    assert all(text.count(name) >= 3 for name in names)

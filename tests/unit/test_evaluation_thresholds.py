@@ -1,0 +1,65 @@
+import numpy as np
+import pytest
+
+from evaluation.curves import Curve
+from evaluation.thresholds import DEFAULT, Threshold, best_f1_threshold, choose_threshold
+
+
+def curve(rows: list[tuple[float, bool]], truth: int) -> Curve:
+    score, hit = np.array([r[0] for r in rows], np.float64), np.array([r[1] for r in rows], np.bool_)
+    return Curve(score, hit, np.zeros(len(rows), np.int64), np.zeros(truth, np.int64))
+
+
+GOOD = curve([(0.9, True), (0.6, True), (0.3, False)], 2)
+OTHER = curve([(0.8, True)], 1)
+EMPTY = curve([], 0)
+NOT_FOUND = curve([(0.7, False)], 3)
+
+
+def test_best_f1_is_at_the_score_that_has_it() -> None:
+    # F1 after 1, 2, 3 detections: 2/(1+2) = .67, 4/(2+2) = 1, 4/(3+2) = .8.
+    assert best_f1_threshold(GOOD) == 0.6
+
+
+def test_best_f1_of_several_equal_takes_the_highest_score() -> None:
+    # F1: 2/(1+3) = .5, 2/(2+3) = .4, 4/(5+3) = .5 at the fifth: equally good, with four detections more.
+    rows = [(0.9, True), (0.8, False), (0.7, False), (0.6, False), (0.5, True)]
+    assert best_f1_threshold(curve(rows, 3)) == 0.9
+
+
+def test_best_f1_does_not_cut_inside_a_tie() -> None:
+    # Cut after the first of the tied two F1 would be 1, but no threshold can do that.
+    assert best_f1_threshold(curve([(0.9, True), (0.9, False), (0.2, False)], 1)) == 0.9
+    rows = [(0.9, True), (0.4, True), (0.4, False), (0.4, False), (0.4, False)]
+    # After .9: 2/(1+2) = .67; after all five: 4/(5+2) = .57. After the second alone it would have been 1.
+    assert best_f1_threshold(curve(rows, 2)) == 0.9
+
+
+@pytest.mark.parametrize("one", [EMPTY, NOT_FOUND, curve([], 2), curve([(0.5, False)], 0)])
+def test_best_f1_is_none_where_nothing_was_found(one: Curve) -> None:
+    assert best_f1_threshold(one) is None
+
+
+@pytest.mark.parametrize(
+    ("curves", "expected"),
+    [
+        ({"train": OTHER, "val": GOOD, "test": OTHER}, Threshold(0.6, "val")),
+        ({"train": OTHER, "val": EMPTY, "test": GOOD}, Threshold(0.8, "train")),
+        ({"train": OTHER, "val": NOT_FOUND, "test": GOOD}, Threshold(0.8, "train")),
+        ({"train": OTHER, "test": GOOD}, Threshold(0.8, "train")),
+        ({"test": GOOD}, Threshold(0.6, "test")),
+        ({"all": GOOD}, Threshold(0.6, "all")),
+        ({"all": EMPTY}, Threshold(DEFAULT, "default")),
+        ({"val": EMPTY, "test": GOOD}, Threshold(DEFAULT, "default")),
+        ({"train": EMPTY, "val": EMPTY, "test": GOOD}, Threshold(DEFAULT, "default")),
+        ({}, Threshold(DEFAULT, "default")),
+    ],
+)
+def test_choose_threshold_goes_by_val_and_never_by_test_beside_others(
+    curves: dict[str, Curve], expected: Threshold
+) -> None:
+    assert choose_threshold(curves) == expected
+
+
+def test_a_given_threshold_is_taken() -> None:
+    assert choose_threshold({"val": GOOD}, 0.25) == Threshold(0.25, "given")
