@@ -147,7 +147,7 @@ def _npy_array(data: bytes) -> NDArray[np.float32]:
         raise ValueError("an array that is not of floats in numpy's format 1.0")
     shape = [int(size) for size in header[3].split(b",") if size.strip()]
     values = np.frombuffer(data, header[1].decode(), offset=header.end())
-    return np.ascontiguousarray(values.reshape(shape, order="F" if header[2] == b"True" else "C"), np.float32)
+    return np.asarray(values.reshape(shape, order="F" if header[2] == b"True" else "C"), np.float32, order="C")
 
 
 def _read_npz(path: Path) -> Arrays:
