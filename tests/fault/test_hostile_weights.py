@@ -101,8 +101,10 @@ def test_every_changed_byte_is_read_or_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("push", "said"),
     [
-        (tensor("k", 6, (1 << 40,), (1,)), "must lie in its storage"),
-        (tensor("k", 6, (1 << 40, 1 << 40), (0, 0)), "must lie in its storage"),
+        (tensor("k", 6, (1 << 40,), (1,)), "bytes together"),
+        (tensor("k", 6, (1 << 40, 1 << 40), (0, 0)), "bytes together"),
+        (tensor("k", 6, (0, 1 << 62, 1 << 62), (0, 0, 0)), "too big"),
+        (tensor("k", 6, (1 << 20,), (0,)), "must lie in its storage"),
         (tensor("k", 6, (7,), (0,)), "must lie in its storage"),
         (tensor("k", 6, (2,), (1 << 62,)), "must lie in its storage"),
         (tensor("k", 6, (2,), (1,), offset=5), "must lie in its storage"),
@@ -119,6 +121,23 @@ def test_every_changed_byte_is_read_or_refused(tmp_path: Path) -> None:
 )
 def test_tensors_outside_their_storage_are_refused(tmp_path: Path, push: bytes, said: str) -> None:
     assert said in refused(tmp_path, archive(state({"t": push}), STORED))
+
+
+def test_many_tensors_of_one_storage_are_refused(tmp_path: Path) -> None:
+    # 300 views of 4 MB: 1.2 GB out of a file of 4 MB.
+    pushes = {f"t{number}": tensor("k", 1 << 20, (1 << 20,), (1,)) for number in range(300)}
+    data = archive(state(pushes), {"k": storage(np.zeros(1 << 20, np.float32))})
+    assert "at most 1,073,741,824 bytes together" in refused(tmp_path, data)
+
+
+def test_storage_described_in_two_ways_is_refused(tmp_path: Path) -> None:
+    pushes = {"a": GOOD, "b": tensor("k", 3, (3,), (1,), storage="DoubleStorage")}
+    assert "'b' must describe its storage" in refused(tmp_path, archive(state(pushes), STORED))
+
+
+def test_endless_programs_are_refused(tmp_path: Path) -> None:
+    # Each byte is an empty list of 56 bytes.
+    assert "at most 1,000,000 operations" in refused(tmp_path, HEAD + b"\x80\x02" + b"]" * 1_000_001 + b".")
 
 
 def test_too_many_dimensions_are_refused(tmp_path: Path) -> None:
