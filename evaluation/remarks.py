@@ -15,7 +15,7 @@ def remarks(metrics: Metrics) -> list[str]:
 def _flattered(metrics: Metrics) -> list[str]:
     chosen_on = {figures.threshold_from for split in metrics.splits.values() for figures in split.classes.values()}
     return [
-        f"Precision, recall and F1 of {name} flatter: the score threshold was chosen on the same images."
+        f"Precision, recall and F1 on {name} are flattering: the score threshold was chosen on the same images."
         + (" Choose it on a val split to have figures that can be believed; AP needs none." if name != "val" else "")
         for name in metrics.splits
         if name in chosen_on

@@ -4,33 +4,42 @@ from pathlib import Path
 
 from annotations.dataset import read_dataset
 from annotations.detections import read_detections
-from annotations.errors import UsageError
+from annotations.errors import AnnotationError, UsageError
+from annotations.findings import CODES
 from annotations.tables import BoxDataset, Detections
 from evaluation.coco_json import read_coco_results, read_coco_truth
 
-_TRUTHS = "a box dataset (a directory with dataset.json) or a COCO JSON file"
+_TRUTHS = "a box dataset (a directory with dataset.json), a folder of Labelme files or a COCO JSON file"
 _RESULTS = "detections.csv or a COCO results JSON file"
 
 
 def read_truth(path: Path) -> BoxDataset:
-    """Return the truth of a box dataset or of a COCO JSON file.
+    """Return the truth of a box dataset, of a folder of Labelme files or of a COCO JSON file.
 
     Raises:
-        UsageError: there is nothing at `path`, or it is neither of the two.
+        UsageError: there is nothing at `path`, or it is none of these.
         AnnotationError: it is damaged; file and entry are named.
     """
-    if path.is_file() and path.name == "dataset.json":
-        path = path.parent
     if path.is_dir():
-        if (path / "dataset.json").is_file():
-            return read_dataset(path)
-        raise UsageError(
-            f"{path}: truth must be {_TRUTHS}, got a directory without dataset.json"
-            " (ppnlab convert makes a box dataset of a folder of Labelme files)"
-        )
-    if path.suffix.lower() == ".json" and path.exists():
+        return read_dataset(path) if (path / "dataset.json").exists() else _read_labelme(path)
+    if path.is_file() and path.name == "dataset.json":
+        return read_dataset(path.parent)
+    if path.is_file() and path.suffix.lower() == ".json":
         return read_coco_truth(path)
     raise UsageError(f"{path}: truth must be {_TRUTHS}, got {_what(path)}")
+
+
+def _read_labelme(path: Path) -> BoxDataset:
+    # Reading pictures' sizes needs packages that the other forms of truth do without.
+    from annotations.convert import read_labelme_folder
+    from annotations.naming import Naming
+
+    truth, findings, _ = read_labelme_folder(path, Naming({}, None, {}))
+    # A converter may leave out a damaged file and say so; figures over what is left would be figures of other data.
+    for finding in findings:
+        if CODES[finding.code][0] == "error":
+            raise AnnotationError(f"{path / finding.source}: {finding.message}")
+    return truth
 
 
 def read_results(path: Path, truth: BoxDataset) -> Detections:

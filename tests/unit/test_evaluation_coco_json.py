@@ -167,15 +167,37 @@ def test_results_must_be_a_list(tmp_path: Path) -> None:
 
 def test_other_sources_are_a_usage_error_that_names_what_is_accepted(tmp_path: Path) -> None:
     (tmp_path / "x.txt").write_text("")
-    for path, got in ((tmp_path, "a directory without dataset"), (tmp_path / "x.txt", r"the suffix \.txt")):
+    for path, got in ((tmp_path / "x.txt", r"the suffix \.txt"), (tmp_path / "absent.json", "no such file")):
         with pytest.raises(UsageError, match=f"truth must be a box dataset .* or a COCO JSON file, got .*{got}"):
             read_truth(path)
-    with pytest.raises(UsageError, match="got no such file"):
-        read_truth(tmp_path / "absent.json")
     truth = read_truth(written(tmp_path / "t.json", truth_json()))
     for path, got in ((tmp_path, "a directory"), (tmp_path / "x.txt", r"\.txt"), (tmp_path / "no.csv", "no such file")):
         with pytest.raises(UsageError, match=f"detections must be detections.csv or .*, got .*{got}"):
             read_results(path, truth)
+
+
+def labelme(**changes: object) -> dict[str, object]:
+    shape = {"label": "code", "points": [[11, 21], [1, 1]], "group_id": None, "shape_type": "rectangle", "flags": {}}
+    document = {"version": "5.5.0", "flags": {}, "shapes": [shape], "imagePath": "a.jpg", "imageData": None}
+    return document | {"imageHeight": 47, "imageWidth": 61} | changes
+
+
+def test_a_labelme_folder_is_a_truth(tmp_path: Path) -> None:
+    written(tmp_path / "a.json", labelme())
+    truth = read_truth(tmp_path)
+    np.testing.assert_allclose(pixels(truth.images, np.array([0]), truth.annotations.xyxy_rel), [[1, 1, 11, 21]])
+
+
+def test_a_damaged_labelme_file_is_refused_and_not_left_out(tmp_path: Path) -> None:
+    written(tmp_path / "a.json", labelme())
+    written(tmp_path / "b.json", labelme(shapes=[{"label": "code", "points": "no"}]))
+    with pytest.raises(AnnotationError, match=r"b\.json: "):
+        read_truth(tmp_path)
+
+
+def test_an_empty_folder_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(AnnotationError, match="must hold Labelme files"):
+        read_truth(tmp_path)
 
 
 @pytest.mark.parametrize("name", ["../secret.jpg", "/etc/secret.jpg", "..\\secret.jpg", "C:\\secret.jpg"])

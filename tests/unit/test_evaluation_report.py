@@ -200,10 +200,13 @@ TRUTH: list[Row] = [(row, 0, BOX) for row in range(3)]
 @pytest.mark.parametrize(
     ("metrics", "texts"),
     [
-        (made(THREE, TRUTH, ALL_FOUND), ["of val flatter"]),
-        (made(("",), TRUTH[:1], ALL_FOUND[:1]), ["of all flatter", "Choose it on a val split"]),
+        (made(THREE, TRUTH, ALL_FOUND), ["on val are flattering"]),
+        (made(("",), TRUTH[:1], ALL_FOUND[:1]), ["on all are flattering", "Choose it on a val split"]),
         (made(THREE, TRUTH, ALL_FOUND[:1]), ["on train is 1.000 above val (1.000 against 0.000)"]),
-        (made(("train", "test"), TRUTH[:2], ALL_FOUND[:1]), ["above test", "of train flatter", "val could not choose"]),
+        (
+            made(("train", "test"), TRUTH[:2], ALL_FOUND[:1]),
+            ["above test", "on train are flattering", "val could not choose"],
+        ),
         (made(THREE, TRUTH, []), ["No data could choose a score threshold for code: 0.5 is used."]),
         (made(("test", ""), TRUTH[:1], ALL_FOUND[:1]), ["1 image without a split took no part."]),
         (made(THREE, TRUTH, ALL_FOUND, ("code", "never")), ["The means of test leave out never"]),
