@@ -61,11 +61,9 @@ def write_dataset(directory: Path, dataset: BoxDataset, findings: Iterable[Findi
             _write(aside / "images.csv", images_text(written.images))
             _write(aside / "boxes.csv", _boxes_text(written))
             _write(aside / "findings.csv", findings_text(found))
-    except FileExistsError as error:
-        raise UsageError(
-            f"{directory}: destination must not exist yet, got an existing one (left untouched)"
-        ) from error
     except OSError as error:
+        if isinstance(error, FileExistsError):
+            refuse_existing(directory)  # made by another process since
         raise AnnotationError(f"{directory}: destination must be writable, got {error.strerror or error}") from error
     return replace(written, root=directory, summary=summary)
 

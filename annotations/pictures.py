@@ -16,6 +16,9 @@ SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"}
 LARGEST = 500_000_000
 """Pixels; a picture that would unpack to more is refused (a bomb of 30,000 x 30,000 is a file of 100 kB)."""
 
+# Pillow raises at twice its own limit, which is below ours.
+Image.MAX_IMAGE_PIXELS = LARGEST
+
 # EXIF orientations 5 to 8 lay the stored rows along the displayed columns. Source: Exif 2.32, tag 0x0112.
 _TRANSPOSED = frozenset({5, 6, 7, 8})
 
@@ -44,12 +47,16 @@ def displayed_and_stored_size(picture: Path | bytes) -> tuple[tuple[int, int], t
         raise AnnotationError(f"{name}: picture must be a file, got {got}")
     try:
         with warnings.catch_warnings():
-            # Pillow warns of large pictures by its own limit; ours is below and is an error.
+            # Pillow warns at its limit; at ours, we refuse.
             warnings.simplefilter("ignore")
             with Image.open(io.BytesIO(picture) if isinstance(picture, bytes) else picture) as header:
                 width, height = header.size
                 turned = _orientation(header) in _TRANSPOSED
-    except (OSError, Image.DecompressionBombError, *_DAMAGED) as error:
+    except Image.DecompressionBombError as error:
+        raise AnnotationError(
+            f"{name}: picture must be at most {LARGEST:,} pixels, got more than twice that"
+        ) from error
+    except (OSError, *_DAMAGED) as error:
         got = "no known picture format" if isinstance(error, UnidentifiedImageError) else str(error)
         raise AnnotationError(f"{name}: picture must be readable, got {got}") from error
     if width * height > LARGEST:

@@ -161,9 +161,11 @@ def inside_frame(region: Region, width: int, height: int, notes: list[Note]) -> 
             message = f"box {_corners(region)} clipped to the image, {width} x {height}"
             notes.append(Note("clipped", region.place, message))
         return clipped
-    flat = not (xmin < xmax and ymin < ymax) or clipped is region
-    code, must = ("zero-area", "have an area") if flat else ("outside", f"meet the image, {width} x {height}")
-    notes.append(Note(code, region.place, f"box must {must}, got {_corners(region)}; dropped"))
+    got = f"got {_corners(region)}; dropped"
+    if clipped is region or not (xmin < xmax and ymin < ymax):
+        notes.append(Note("zero-area", region.place, f"box must have an area, {got}"))
+    else:
+        notes.append(Note("outside", region.place, f"box must meet the image, {width} x {height}, {got}"))
     return None
 
 
