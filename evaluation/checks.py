@@ -6,6 +6,9 @@ from numpy.typing import NDArray
 from annotations.errors import AnnotationError
 from annotations.tables import BoxDataset, Detections
 
+FARTHEST = 1e6
+"""Image sizes that a box may lie away from its image: beyond, its area is a number without meaning."""
+
 
 def check_detections(
     dataset: BoxDataset, detections: Detections, *, name: str = "detections", empty_boxes: bool = False
@@ -15,8 +18,8 @@ def check_detections(
     `empty_boxes` lets boxes without area pass: they overlap nothing, so each is a false positive.
 
     Raises:
-        AnnotationError: an unknown image or class, a score or coordinate that is NaN or infinite, an inverted box, a
-            box without area, or an object_id that stands twice; the first such row is named.
+        AnnotationError: an unknown image or class, a score or coordinate that is NaN, infinite or absurd, an inverted
+            box, a box without area, or an object_id that stands twice; the first such row is named.
     """
     xyxy, score = detections.xyxy_rel, detections.score
     size = xyxy[:, 2:] - xyxy[:, :2]
@@ -27,6 +30,12 @@ def check_detections(
         ("class_id", f"be 0 to {classes - 1}", _outside(detections.class_id, classes), detections.class_id),
         ("score", "be finite", ~np.isfinite(score), score),
         ("xyxy_rel", "be finite", np.asarray(~np.isfinite(xyxy).all(axis=1)), xyxy),
+        (
+            "xyxy_rel",
+            f"be within {FARTHEST:g} sizes of its image",
+            np.asarray((np.abs(xyxy) > FARTHEST).any(axis=1)),
+            xyxy,
+        ),
         ("xyxy_rel", smallest, np.asarray((size < 0 if empty_boxes else size <= 0).any(axis=1)), xyxy),
         ("object_id", "be unique", _repeated(detections.object_id), detections.object_id),
     ]

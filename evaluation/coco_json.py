@@ -4,7 +4,7 @@ Source: the data format page of the COCO data set (bbox is [x, y, width, height]
 """
 
 import json
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
 
@@ -15,6 +15,8 @@ from annotations.errors import AnnotationError
 from annotations.tables import NO_PARENT, Annotations, BoxDataset, Boxes, Detections, Images, relative
 
 _IDS = "coco_ids"
+_LARGEST = 10**9
+"""Pixels: no picture is as wide, and up to here the arithmetic of boxes is exact to a millionth of a pixel."""
 Entries = Sequence[Mapping[str, Any]]
 
 
@@ -35,7 +37,8 @@ def read_coco_truth(path: Path) -> BoxDataset:
     image_rows = _numbered(path, "images", images)
     categories = sorted(categories, key=lambda entry: _sort_key(entry.get("id")))
     class_ids = _numbered(path, "categories", categories)
-    names = [str(entry.get("name", entry["id"])) for entry in categories]
+    named = _texts(path, "categories", categories, "name")
+    names = [name or str(entry["id"]) for name, entry in zip(named, categories, strict=True)]
     if len(set(names)) < len(names):
         raise AnnotationError(f"{path}: categories: name must be unique, got {', '.join(names)}")
     _refuse_crowds(path, rows)
@@ -125,10 +128,9 @@ def _numbered(path: Path, name: str, entries: Entries) -> dict[Hashable, int]:
     return rows
 
 
-def _sort_key(value: object) -> tuple[bool, float, str]:
+def _sort_key(value: object) -> tuple[bool, int, str]:
     """Return what sorts numbers by size and then texts by letter."""
-    number = isinstance(value, int)
-    return (not number, float(value) if isinstance(value, int) else 0.0, str(value))
+    return (not isinstance(value, int), value if isinstance(value, int) else 0, str(value))
 
 
 def _looked_up(path: Path, name: str, entries: Entries, key: str, known: Mapping[Hashable, int]) -> NDArray[np.int64]:
@@ -148,50 +150,83 @@ def _looked_up(path: Path, name: str, entries: Entries, key: str, known: Mapping
     return np.array(places, np.int64)
 
 
-def _numbers(
-    path: Path, name: str, entries: Entries, key: str, shape: tuple[int, ...], least: float | None = None
-) -> NDArray[np.float64]:
-    """Return the (N, *shape) finite numbers of the entries' `key`, each of at least `least`.
+def _numbers(path: Path, name: str, entries: Entries, key: str, shape: tuple[int, ...]) -> NDArray[np.float64]:
+    """Return the (N, *shape) finite numbers of the entries' `key`.
 
     Raises:
         AnnotationError: the first entry that has something else.
     """
-
-    def fit(values: list[Any], rows: int) -> NDArray[np.float64] | None:
-        try:
-            array = np.array(values)
-        except ValueError:
-            return None
-        if array.dtype.kind not in "iuf" or array.shape != (rows, *shape) or not np.isfinite(array).all():
-            return None
-        return array.astype(np.float64) if least is None or (array >= least).all() else None
-
     values = [entry.get(key) for entry in entries]
-    if not values:
-        return np.zeros((0, *shape))
-    whole = fit(values, len(values))
+    whole = _finite(values, shape)
     if whole is not None:
         return whole
-    index = _first(values, lambda value: fit([value], 1) is None)
-    what = f"{shape[0]} finite numbers" if shape else "a finite number"
-    limit = "" if least is None else f" of at least {least:g}"
-    raise AnnotationError(f"{path}: {name}[{index}]: {key} must be {what}{limit}, got {values[index]!r:.200}")
+    rows = [_finite([value], shape) for value in values]
+    for index, row in enumerate(rows):
+        if row is None:
+            what = f"{shape[0]} finite numbers" if shape else "a finite number"
+            raise AnnotationError(f"{path}: {name}[{index}]: {key} must be {what}, got {values[index]!r:.200}")
+    return np.concatenate([row for row in rows if row is not None])
 
 
-def _first(values: list[Any], wrong: Callable[[Any], bool]) -> int:
-    return next(index for index, value in enumerate(values) if wrong(value))
+def _finite(values: list[Any], shape: tuple[int, ...]) -> NDArray[np.float64] | None:
+    """Return the values as (N, *shape) finite numbers, or None where they are something else."""
+    if not values:
+        return np.zeros((0, *shape))
+    try:
+        array = np.array(values)
+    except ValueError:
+        return None
+    fits = array.dtype.kind in "iuf" and array.shape == (len(values), *shape) and bool(np.isfinite(array).all())
+    return array.astype(np.float64) if fits else None
+
+
+def _sizes(path: Path, entries: Entries, key: str) -> NDArray[np.int64]:
+    """Return the (N,) widths or heights of the images.
+
+    Raises:
+        AnnotationError: one that is no whole number of pixels.
+    """
+    sizes = _numbers(path, "images", entries, key, ())
+    for index in np.flatnonzero((sizes < 1) | (sizes > _LARGEST) | (sizes != np.rint(sizes)))[:1]:
+        raise AnnotationError(
+            f"{path}: images[{index}]: {key} must be a whole number from 1 to {_LARGEST}, got {entries[index][key]!r}"
+        )
+    return sizes.astype(np.int64)
+
+
+def _texts(path: Path, name: str, entries: Entries, key: str) -> list[str]:
+    """Return the text under `key` of each entry, "" where it has none.
+
+    Raises:
+        AnnotationError: it is no text, or (half a surrogate pair) none that can be written into a file.
+    """
+    values = [entry.get(key) for entry in entries]
+    for index, value in enumerate(values):
+        if value is not None and not (isinstance(value, str) and _writable(value)):
+            raise AnnotationError(f"{path}: {name}[{index}]: {key} must be writable text, got {value!a:.200}")
+    return [value or "" for value in values]
+
+
+def _writable(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _boxes(path: Path, name: str, entries: Entries) -> Boxes:
     """Return the (N, 4) xyxy pixels of the entries' bbox.
 
     Raises:
-        AnnotationError: a bbox that is not four finite numbers, or has no area.
+        AnnotationError: a bbox that is not four finite numbers, has no area, or is absurdly far out.
     """
     xywh = _numbers(path, name, entries, "bbox", (4,))
-    empty = (xywh[:, 2:] <= 0).any(axis=1)
-    if empty.any():
-        index = int(np.argmax(empty))
+    for index in np.flatnonzero((np.abs(xywh) > _LARGEST).any(axis=1))[:1]:
+        raise AnnotationError(
+            f"{path}: {name}[{index}]: bbox must be within {_LARGEST} pixels, got {xywh[index].tolist()}"
+        )
+    for index in np.flatnonzero((xywh[:, 2:] <= 0).any(axis=1))[:1]:
         raise AnnotationError(
             f"{path}: {name}[{index}]: bbox must have a width and a height above 0, got {xywh[index].tolist()}"
         )
@@ -208,15 +243,13 @@ def _refuse_crowds(path: Path, entries: Entries) -> None:
 
 
 def _image_table(path: Path, entries: Entries) -> Images:
-    files = [str(entry.get("file_name") or "") for entry in entries]
-    count = len(entries)
-    width, height = (_numbers(path, "images", entries, name, (), least=1) for name in ("width", "height"))
+    files, count = _texts(path, "images", entries, "file_name"), len(entries)
     blank = np.full(count, "")
     return Images(
         image_id=np.array(_image_ids(files, [str(entry["id"]) for entry in entries]), np.str_),
         path=np.array([_inside(file) for file in files], np.str_),
-        width=width.astype(np.int64),
-        height=height.astype(np.int64),
+        width=_sizes(path, entries, "width"),
+        height=_sizes(path, entries, "height"),
         split=blank,
         group=blank,
         flags=blank,

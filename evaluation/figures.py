@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from annotations.columns import column
 from annotations.errors import UsageError
 from evaluation.average_precision import READINGS
 from evaluation.bootstrap import Interval
@@ -111,6 +112,12 @@ class Metrics:
     table: MatchTable
     split_images: Mapping[str, NDArray[np.bool_]]
     thresholds: NDArray[np.float64]
+
+    def __post_init__(self) -> None:
+        shape = (len(self.thresholds),)
+        object.__setattr__(self, "thresholds", column("Metrics", "thresholds", self.thresholds, np.float64, shape))
+        for inside in self.split_images.values():
+            inside.flags.writeable = False
 
     def to_json(self) -> dict[str, Any]:
         """Return metrics.json's content: plain, with stable keys, and without NaN."""

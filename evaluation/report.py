@@ -180,11 +180,10 @@ def _class_charts(dataset: BoxDataset, metrics: Metrics) -> dict[str, str]:
 def _history_charts(history: Mapping[str, Sequence[object]]) -> list[str]:
     """Return the charts of losses and of APs over the epochs; a history without them gives none."""
     epoch = history.get("epoch", ())
-    drawable = {
-        name: values
-        for name, values in history.items()
-        if name != "epoch" and len(values) == len(epoch) and np.isfinite(numbers(values)).any()
-    }
+    for name, values in history.items():
+        if len(values) != len(epoch):
+            raise ValueError(f"history must have one {name} an epoch ({len(epoch)}), got {len(values)}")
+    drawable = {name: values for name, values in history.items() if np.isfinite(numbers(values)).any()}
     losses = {name: values for name, values in drawable.items() if "loss" in name}
     precisions = {name: values for name, values in drawable.items() if _names_precision(name)}
     titled = (("Loss over epochs", losses, False), ("AP over epochs", precisions, True))

@@ -28,6 +28,7 @@ FAULTS = [
     ("xyxy_rel", [0, 0, np.nan, 1], r"row 1: xyxy_rel must be finite, got \[0.0, 0.0, nan, 1.0\]"),
     ("xyxy_rel", [0.5, 0, 0.2, 1], "row 1: xyxy_rel must have xmin < xmax and ymin < ymax"),
     ("xyxy_rel", [0.5, 0, 0.5, 1], "row 1: xyxy_rel must have xmin < xmax and ymin < ymax"),
+    ("xyxy_rel", [0, 0, 1e200, 1e200], "row 1: xyxy_rel must be within 1e.06 sizes of its image"),
     ("image_row", 2, "row 1: image_row must be 0 to 1, got 2"),
     ("image_row", -1, "row 1: image_row must be 0 to 1, got -1"),
     ("class_id", 1, "row 1: class_id must be 0 to 0, got 1"),

@@ -24,6 +24,8 @@ def truth_json(**changes: object) -> dict[str, Any]:
     } | changes
 
 
+ANNOTATION = truth_json()["annotations"][0]
+IMAGE = truth_json()["images"][0]
 RESULTS: list[dict[str, Any]] = [{"image_id": 0, "category_id": 0, "bbox": [1.25, 2.5, 10, 20], "score": 0.75}]
 
 
@@ -54,6 +56,33 @@ def test_ids_may_be_text_and_images_may_share_a_stem(tmp_path: Path) -> None:
     nameless = [{"id": number, "width": 9, "height": 9} for number in (5, 3)]
     truth = read_truth(written(tmp_path / "t.json", truth_json(images=nameless, annotations=[])))
     assert truth.images.image_id.tolist() == ["5", "3"]
+
+
+def test_ids_may_be_larger_than_any_machine_number(tmp_path: Path) -> None:
+    large = 10**400
+    images, category = [IMAGE | {"id": large}], {"id": -large, "name": "code"}
+    annotations = [ANNOTATION | {"image_id": large, "category_id": -large}]
+    truth = read_truth(
+        written(
+            tmp_path / "t.json",
+            truth_json(images=images, categories=[{"id": 1}, category], annotations=annotations),
+        )
+    )
+    assert truth.classes == ("code", "1")
+
+
+def test_numbers_of_any_mixture_are_read(tmp_path: Path) -> None:
+    truth = read_truth(written(tmp_path / "t.json", truth_json()))
+    mixed = [RESULTS[0] | {"score": score} for score in (1, 0.5, -1, 2**63)]
+    assert read_results(written(tmp_path / "r.json", mixed), truth).score.tolist() == [1.0, 0.5, -1.0, 2.0**63]
+    whole = [RESULTS[0] | {"score": score} for score in (-1, 2**63)]
+    assert read_results(written(tmp_path / "r.json", whole), truth).score.tolist() == [-1.0, 2.0**63]
+
+
+def test_a_name_with_odd_spaces_is_kept(tmp_path: Path) -> None:
+    # macOS puts U+202F into the names of its screenshots.
+    truth = read_truth(written(tmp_path / "t.json", truth_json(images=[IMAGE | {"file_name": "at 9.41\u202fAM.png"}])))
+    assert truth.images.image_id.tolist() == ["at 9.41\u202fAM"]
 
 
 def test_no_annotations_and_no_results_are_fine(tmp_path: Path) -> None:
@@ -126,10 +155,6 @@ def test_a_result_that_does_not_fit_is_refused_by_entry(tmp_path: Path, change: 
         read_results(path, truth)
 
 
-ANNOTATION = truth_json()["annotations"][0]
-IMAGE = truth_json()["images"][0]
-
-
 @pytest.mark.parametrize(
     ("changes", "text"),
     [
@@ -140,8 +165,14 @@ IMAGE = truth_json()["images"][0]
         ({"annotations": None}, r"annotations must be a list, got null"),
         ({"images": [IMAGE, IMAGE]}, r"images\[1\]: id must be unique, got 0"),
         ({"images": [IMAGE | {"id": None}]}, r"images\[0\]: id must be a whole number or text, got None"),
-        ({"images": [IMAGE | {"width": 0}]}, r"images\[0\]: width must be a finite number of at least 1, got 0"),
-        ({"images": [IMAGE | {"height": "9"}]}, r"images\[0\]: height must be a finite number of at least 1"),
+        ({"images": [IMAGE | {"width": 0}]}, r"images\[0\]: width must be a whole number from 1 to .*, got 0"),
+        ({"images": [IMAGE | {"width": 61.5}]}, r"images\[0\]: width must be a whole number from 1 to .*, got 61.5"),
+        ({"images": [IMAGE | {"width": 1e300}]}, r"images\[0\]: width must be a whole number from 1 to .*, got 1e"),
+        ({"images": [IMAGE | {"height": "9"}]}, r"images\[0\]: height must be a finite number, got '9'"),
+        ({"images": [IMAGE | {"file_name": "\ud800.jpg"}]}, r"images\[0\]: file_name must be writable text"),
+        ({"images": [IMAGE | {"file_name": 5}]}, r"images\[0\]: file_name must be writable text, got 5"),
+        ({"categories": [{"id": 0, "name": ["a"]}]}, r"categories\[0\]: name must be writable text"),
+        ({"annotations": [ANNOTATION | {"bbox": [0, 0, 1e300, 1]}]}, r"annotations\[0\]: bbox must be within"),
         ({"categories": [{"id": 0, "name": "a"}, {"id": 1, "name": "a"}]}, "categories: name must be unique"),
         ({"categories": [{"name": "a"}]}, r"categories\[0\]: id must be a whole number or text, got None"),
     ],
