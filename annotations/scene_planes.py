@@ -30,7 +30,7 @@ def pose(rng: np.random.Generator, side: float, tilt: float, turn: float, centre
 
 def projected(homography: Homography, points: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return the (N, 2) images of `points` (N, 2)."""
-    lifted = np.column_stack([points, np.ones(len(points))]) @ homography.T
+    lifted = points @ homography[:, :2].T + homography[:, 2]
     return np.asarray(lifted[:, :2] / lifted[:, 2:], np.float64)
 
 

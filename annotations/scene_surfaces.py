@@ -35,7 +35,7 @@ def write_line(
     canvas: NDArray[np.uint8], text: str, corner: tuple[int, int], height: float, ink: Sequence[float], font: int
 ) -> None:
     """Draw `text` on an (H, W, 3) canvas in place; `corner` is its lower left, `height` that of capitals in pixels."""
-    # Hershey capitals are 21 to 22 units high at scale 1.
+    # Capitals of OpenCV's fonts are 21 to 22 pixels high at scale 1.
     thickness = max(1, round(height / 8))
     cv2.putText(canvas, text, corner, font, height / 21, ink, thickness, cv2.LINE_AA)
 

@@ -34,7 +34,7 @@ _SIDES = (60.0, 150.0)
 _SMALLEST_PART = 8.0
 _ATTEMPTS = 60
 _TILT = 0.9
-# Labelme 5.2 is the first that writes `description`, and the last that writes no `mask`.
+# Labelme 5.2 writes `description` and does not yet write `mask`.
 _LABELME = "5.2.1"
 
 
@@ -53,7 +53,7 @@ class SceneSettings:
     difficulty: float = 0.5
 
     def __post_init__(self) -> None:
-        # Below 96 pixels a finder pattern has less than one pixel a module.
+        # Below 96 pixels the smallest code has less than a pixel a module.
         for name, least, most in (("width", 96, 8192), ("height", 96, 8192), ("most_codes", 1, 20)):
             if not least <= getattr(self, name) <= most:
                 raise UsageError(f"scene: {name} must be {least} to {most}, got {getattr(self, name)}")
@@ -206,7 +206,10 @@ def _shapes(rng: np.random.Generator, codes: list[_Placed]) -> tuple[SceneShape,
 
 
 def draw_scene(seed: int, index: int, settings: SceneSettings = SceneSettings()) -> Scene:
-    """Return scene number `index` of a `seed` (both from 0): the same pixels and shapes at every call."""
+    """Return scene number `index` of a `seed` (both from 0): the same pixels and shapes at every call.
+
+    Other versions of numpy, OpenCV or segno may draw it a little otherwise.
+    """
     rng = np.random.default_rng((seed, index))
     unit = min(settings.width, settings.height) / REFERENCE_SIDE
     codes = _codes(rng, settings, unit)
