@@ -48,7 +48,9 @@ def _of_class(branch: Branch, boxes: Boxes, column: int, settings: Settings) -> 
     # The logits decide: two of them may round to the same probability.
     logits = branch.logits[:, column].astype(np.float64)
     score = 1.0 / (1.0 + np.exp(-np.clip(logits, -60.0, 60.0)))
-    rows = np.flatnonzero(score >= settings.score_floor)
+    # Boxes in the padding have no area left; they must not take the places of others.
+    seen = (boxes[:, 2] > boxes[:, 0]) & (boxes[:, 3] > boxes[:, 1])
+    rows = np.flatnonzero(seen & (score >= settings.score_floor))
     if len(rows) > MOST_CANDIDATES:
         rows = rows[np.argsort(-logits[rows], kind="stable")[:MOST_CANDIDATES]]
     rows = rows[keep_surest(boxes[rows], logits[rows], settings.nms_iou, settings.max_detections)]
@@ -72,8 +74,6 @@ def decode_image(
             all_boxes.append(found)
             classes.append(np.full(len(score), class_id, np.int64))
     xyxy, score, class_id = np.concatenate(all_boxes), np.concatenate(scores), np.concatenate(classes)
-    seen = (xyxy[:, 2] > xyxy[:, 0]) & (xyxy[:, 3] > xyxy[:, 1])
-    xyxy, score, class_id = xyxy[seen], score[seen], class_id[seen]
     return Found(class_id, score, xyxy, parents(class_id, score, xyxy, object_class_of))
 
 

@@ -2,6 +2,7 @@
 
 import dataclasses
 import difflib
+import math
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -37,13 +38,13 @@ class Settings:
     backbone: Backbone = _setting("lite0", "trunk: lite0 (EfficientNet-Lite0), or none (a small plain one)")
     weights: str = _setting("package", "trunk's weights: package (ImageNet, extra `pretrained`), none, or a file")
     frozen_blocks: int = _setting(3, "leading blocks of a pretrained trunk that stay fixed", 0, 11)
-    learning_rate: float = _setting(1.5e-3, "highest learning rate", 0.0)
+    learning_rate: float = _setting(1.5e-3, "highest learning rate", 1e-9)
     backbone_rate: float = _setting(0.3, "the trunk's learning rate as a share of learning_rate", 0.0, 1.0)
     schedule: Schedule = _setting("cosine", "course of the learning rate after the warm-up: cosine or constant")
     final_rate: float = _setting(0.02, "learning rate at the end of a cosine, as a share of learning_rate", 0.0, 1.0)
     warmup_steps: int = _setting(60, "steps in which the learning rate rises from zero", 0)
     weight_decay: float = _setting(0.02, "decoupled weight decay, not on norms and biases", 0.0)
-    clip_norm: float = _setting(10.0, "largest norm of the gradient", 0.0)
+    clip_norm: float = _setting(10.0, "largest norm of the gradient", 1e-9)
     ema: float = _setting(0.995, "share that the averaged weights keep in a step", 0.0, 0.999999)
     augment: bool = _setting(True, "change the training images at random")
     scale: tuple[float, float] = _setting((0.6, 1.6), "range of random magnification: least,most", 0.05, 20.0)
@@ -101,10 +102,11 @@ def _text(value: Any) -> str:  # noqa: ANN401
 
 def _check_bounds(name: str, value: Any, least: float | None, most: float | None) -> None:  # noqa: ANN401
     for number in value if isinstance(value, tuple) else (value,):
-        # Written so that NaN fails too.
-        if least is not None and not number >= least:
+        if isinstance(number, float) and not math.isfinite(number):
+            raise UsageError(f"settings: {name} must be finite, got {_text(value)}")
+        if least is not None and number < least:
             raise UsageError(f"settings: {name} must be at least {least:g}, got {_text(value)}")
-        if most is not None and not number <= most:
+        if most is not None and number > most:
             raise UsageError(f"settings: {name} must be at most {most:g}, got {_text(value)}")
 
 
@@ -114,7 +116,7 @@ def _number(where: str, value: Any, kind: type[int] | type[float]) -> int | floa
         raise UsageError(f"{where} must be {wanted}, got {value!r}")
     try:
         return kind(value)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise UsageError(f"{where} must be {wanted}, got {value!r}") from error
 
 
@@ -141,7 +143,9 @@ def _value(where: str, item: Any, value: Any) -> Any:  # noqa: ANN401
     choices = get_args(item.type)
     if choices and value not in choices:
         raise UsageError(f"{where} must be one of {', '.join(choices)}, got {value!r}")
-    return str(value)
+    if not isinstance(value, str):
+        raise UsageError(f"{where} must be a text, got {value!r}")
+    return value
 
 
 def read_toml(path: Path) -> dict[str, Any]:
