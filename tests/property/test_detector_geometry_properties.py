@@ -1,12 +1,11 @@
 """Boxes and pixels move together: letterbox, turns, mirrors and the random changes of training."""
 
-from typing import Any
-
 import numpy as np
 from detector_samples import cells_boxes, quarter_boxes
 from hypothesis import given
 from hypothesis import strategies as st
 
+from annotations.tables import Boxes
 from detector.augment import Sample, mirrored, plain_sample, quarter_turn, random_sample, visible_boxes
 from detector.cells import PART_PRIOR, PART_STRIDES, cells
 from detector.decoding import decode_boxes
@@ -30,13 +29,13 @@ def test_letterbox_stays_in_the_canvas_and_touches_two_of_its_edges(
 
 
 @given(sides, sides, canvases, quarter_boxes(3000, 3000))
-def test_inverse_undoes_forward(width: int, height: int, canvas: tuple[int, int], boxes: Any) -> None:
+def test_inverse_undoes_forward(width: int, height: int, canvas: tuple[int, int], boxes: Boxes) -> None:
     at = letterbox(width, height, canvas)
     np.testing.assert_allclose(at.inverse(at.forward(boxes)), boxes, rtol=1e-12, atol=1e-9)
 
 
 @given(quarter_boxes(200, 120))
-def test_quarter_turns_are_exact_and_four_of_them_change_nothing(boxes: Any) -> None:
+def test_quarter_turns_are_exact_and_four_of_them_change_nothing(boxes: Boxes) -> None:
     turned, width, height = boxes, 200, 120
     for _ in range(4):
         turned = quarter_turn(turned, width)
@@ -48,7 +47,7 @@ def test_quarter_turns_are_exact_and_four_of_them_change_nothing(boxes: Any) -> 
 
 
 @given(quarter_boxes(200, 120))
-def test_two_mirrorings_change_nothing(boxes: Any) -> None:
+def test_two_mirrorings_change_nothing(boxes: Boxes) -> None:
     once = mirrored(boxes, 200)
     assert (once[:, :2] < once[:, 2:]).all()
     np.testing.assert_array_equal(mirrored(once, 200), boxes)
@@ -113,7 +112,7 @@ def test_parts_stay_inside_their_objects(seed: int) -> None:
 
 
 @given(quarter_boxes(100, 100))
-def test_visible_boxes_lie_in_the_canvas_and_are_kept_by_their_share(boxes: Any) -> None:
+def test_visible_boxes_lie_in_the_canvas_and_are_kept_by_their_share(boxes: Boxes) -> None:
     cut, kept = visible_boxes(boxes - 20, (50, 60))
     assert (cut >= 0).all()
     assert (cut <= [60, 50, 60, 50]).all()

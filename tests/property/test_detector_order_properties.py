@@ -1,7 +1,6 @@
 """Every image exactly once an epoch, whatever the sizes; suppression as the definition says it."""
 
 from itertools import pairwise
-from typing import Any
 
 import numpy as np
 import pytest
@@ -9,9 +8,10 @@ from detector_samples import quarter_boxes
 from hypothesis import given
 from hypothesis import strategies as st
 
+from annotations.tables import Boxes
 from detector.order import batch_rows, sample_generator, steps_per_epoch
 from detector.schedules import learning_rate
-from detector.settings import Settings
+from detector.settings import Schedule, Settings
 from detector.suppression import keep_surest
 
 seeds = st.integers(0, 2**40)
@@ -24,7 +24,7 @@ def test_an_epoch_holds_every_image_exactly_once(seed: int, images: int, batch: 
     assert sorted(np.concatenate(parts).tolist()) == list(range(images))
     sizes = [len(part) for part in parts]
     assert max(sizes) - min(sizes) <= 1
-    assert 1 <= min(sizes)
+    assert min(sizes) >= 1
     assert max(sizes) <= batch
 
 
@@ -65,7 +65,7 @@ def test_constant_rate_stays_after_the_warm_up() -> None:
 
 
 @given(st.integers(1, 200), st.integers(0, 300), st.sampled_from(["cosine", "constant"]))
-def test_learning_rate_rises_then_never_rises_again(total: int, warmup: int, schedule: Any) -> None:
+def test_learning_rate_rises_then_never_rises_again(total: int, warmup: int, schedule: Schedule) -> None:
     settings = Settings(warmup_steps=warmup, schedule=schedule)
     rates = [learning_rate(settings, step, total) for step in range(total)]
     risen = min(warmup, total // 2)
@@ -74,13 +74,15 @@ def test_learning_rate_rises_then_never_rises_again(total: int, warmup: int, sch
     assert all(before >= after for before, after in pairwise(rates[risen:]))
 
 
-def iou(a: Any, b: Any) -> float:
+def iou(a: Boxes, b: Boxes) -> float:
     overlap = np.maximum(np.minimum(a[2:], b[2:]) - np.maximum(a[:2], b[:2]), 0).prod()
     return float(overlap / ((a[2:] - a[:2]).prod() + (b[2:] - b[:2]).prod() - overlap))
 
 
 @given(quarter_boxes(12, 12, most=25), st.data(), st.sampled_from([0.0, 0.25, 0.5, 1.0]), st.integers(1, 30))
-def test_suppression_keeps_what_the_definition_keeps(boxes: Any, data: Any, threshold: float, most: int) -> None:
+def test_suppression_keeps_what_the_definition_keeps(
+    boxes: Boxes, data: st.DataObject, threshold: float, most: int
+) -> None:
     # Few different scores, so that many are equal.
     scores = np.array(data.draw(st.lists(st.integers(0, 4), min_size=len(boxes), max_size=len(boxes))), np.float64)
     expected: list[int] = []

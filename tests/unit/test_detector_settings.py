@@ -3,7 +3,6 @@
 import json
 import tomllib
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -11,7 +10,7 @@ from annotations.errors import UsageError
 from detector.settings import DEMO, Settings, describe, parse_assignments, read_toml
 
 
-def changed(name: str, value: Any) -> Any:
+def changed(name: str, value: object) -> object:
     return getattr(Settings().changed({name: value}, "here"), name)
 
 
@@ -35,7 +34,7 @@ def changed(name: str, value: Any) -> Any:
         ("weights", "my/weights.npz", "my/weights.npz"),
     ],
 )
-def test_changed_takes_text_and_toml_alike(name: str, value: Any, expected: Any) -> None:
+def test_changed_takes_text_and_toml_alike(name: str, value: object, expected: object) -> None:
     got = changed(name, value)
     assert got == expected
     assert type(got) is type(expected)
@@ -79,18 +78,18 @@ def test_changed_takes_text_and_toml_alike(name: str, value: Any, expected: Any)
         ("threads", 0),
     ],
 )
-def test_changed_refuses_what_makes_no_sense_by_name(name: str, value: Any) -> None:
+def test_changed_refuses_what_makes_no_sense_by_name(name: str, value: object) -> None:
     with pytest.raises(UsageError, match=rf"^here: .*{name} must be"):
         changed(name, value)
 
 
 def test_an_unknown_name_gets_a_suggestion() -> None:
-    with pytest.raises(UsageError, match="^--set: .*'learnig_rate'. Did you mean 'learning_rate'?"):
+    with pytest.raises(UsageError, match=r"^--set: .*'learnig_rate'\. Did you mean 'learning_rate'\?"):
         Settings().changed({"learnig_rate": 1}, "--set")
 
 
 def test_a_name_like_no_other_gets_a_pointer() -> None:
-    with pytest.raises(UsageError, match="'qqq'.*--show-config"):
+    with pytest.raises(UsageError, match=r"'qqq'.*--show-config"):
         Settings().changed({"qqq": 1}, "--set")
 
 
