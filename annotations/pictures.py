@@ -22,6 +22,9 @@ Image.MAX_IMAGE_PIXELS = LARGEST
 # EXIF orientations 5 to 8 lay the stored rows along the displayed columns. Source: Exif 2.32, tag 0x0112.
 _TRANSPOSED = frozenset({5, 6, 7, 8})
 
+# Source: TIFF 6.0, ImageWidth and ImageLength.
+_TIFF_WIDTH, _TIFF_HEIGHT = 256, 257
+
 # What Pillow's header readers raise on damaged files, besides OSError.
 _DAMAGED = (SyntaxError, ValueError, TypeError, LookupError, ArithmeticError, EOFError, struct.error)
 
@@ -50,7 +53,7 @@ def displayed_and_stored_size(picture: Path | bytes) -> tuple[tuple[int, int], t
             # Pillow warns at its limit; at ours, we refuse.
             warnings.simplefilter("ignore")
             with Image.open(io.BytesIO(picture) if isinstance(picture, bytes) else picture) as header:
-                width, height = header.size
+                width, height = _stored_size(header)
                 turned = _orientation(header) in _TRANSPOSED
     except Image.DecompressionBombError as error:
         raise AnnotationError(
@@ -64,9 +67,16 @@ def displayed_and_stored_size(picture: Path | bytes) -> tuple[tuple[int, int], t
     return ((height, width) if turned else (width, height)), (width, height)
 
 
+def _stored_size(header: Image.Image) -> tuple[int, int]:
+    # Pillow turns the size of a TIFF, and of nothing else.
+    tags = getattr(header, "tag_v2", None) if header.format == "TIFF" else None
+    return (int(tags[_TIFF_WIDTH]), int(tags[_TIFF_HEIGHT])) if tags else header.size
+
+
 def _orientation(header: Image.Image) -> object:
     try:
-        return header.getexif().get(ExifTags.Base.Orientation, 1)
+        # Not header.getexif(): for a PNG without EXIF it unpacks the whole picture, to look behind the pixels.
+        return Image.Image.getexif(header).get(ExifTags.Base.Orientation, 1)
     except _DAMAGED:
         return 1  # as OpenCV reads a picture whose EXIF is damaged
 
@@ -81,14 +91,23 @@ def read_picture(path: Path, frame: tuple[int, int] | None = None) -> NDArray[np
         AnnotationError: the file is missing, is no picture, is damaged, or holds more than LARGEST pixels.
     """
     displayed, stored = displayed_and_stored_size(path)
-    as_stored = cv2.IMREAD_IGNORE_ORIENTATION if frame == stored != displayed else 0
     try:
-        pixels = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_COLOR_RGB | as_stored)
+        pixels = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_COLOR_RGB)
     except (cv2.error, OSError) as error:
         raise AnnotationError(f"{path}: picture must be readable, got {error}") from error
     if pixels is None:
         raise AnnotationError(f"{path}: picture must be readable, got a damaged or unsupported file")
-    return np.asarray(pixels, np.uint8)
+    decoded = np.asarray(pixels, np.uint8)
+    return _turned_back(path, decoded) if frame == stored != displayed else decoded
+
+
+def _turned_back(path: Path, pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    # Not by a flag of OpenCV's: it turns a TIFF whatever one asks.
+    with Image.open(path) as header:
+        orientation = _orientation(header)
+    transposed = pixels.transpose(1, 0, 2)
+    turns = {5: transposed, 6: transposed[::-1], 7: transposed[::-1, ::-1], 8: transposed[:, ::-1]}
+    return np.ascontiguousarray(turns.get(orientation, pixels) if isinstance(orientation, int) else pixels)
 
 
 def write_picture(path: Path, pixels: NDArray[np.uint8]) -> None:
