@@ -24,10 +24,10 @@ class ImagePlace:
 
 @dataclass(frozen=True, slots=True)
 class SourceFolder:
-    """A folder of annotation files and images; `root` is its real path. It remembers which folders lie inside."""
+    """A folder of annotation files and images; `root` is its real path. It remembers where its folders really are."""
 
     root: Path
-    _inside: dict[str, bool] = field(default_factory=dict, repr=False)
+    _real: dict[str, str] = field(default_factory=dict, repr=False)
 
     def image(self, source: str, image_path: object, notes: list[Note]) -> ImagePlace:
         """Return the place of the image that the annotation file `source` (relative, with `/`) names.
@@ -56,23 +56,26 @@ class SourceFolder:
 
     def has_file(self, path: str) -> bool:
         """Return whether an ordinary file is at `path` (relative, with `/`) and, links followed, inside the folder."""
-        full = self.root / path
+        # Texts, not Path objects: a conversion asks this twice for each of its files.
+        folder, _, name = path.rpartition("/")
+        parent = self._real_parent(folder)
+        full = f"{parent}{os.sep}{name}"
         try:
-            status = full.lstat()
+            status = os.lstat(full)
             if stat.S_ISLNK(status.st_mode):
-                return self._holds(os.path.realpath(full)) and stat.S_ISREG(full.stat().st_mode)
+                return self._holds(os.path.realpath(full)) and stat.S_ISREG(os.stat(full).st_mode)  # noqa: PTH116
         except OSError:
             return False
-        return stat.S_ISREG(status.st_mode) and self._holds_folder(full.parent)
+        return stat.S_ISREG(status.st_mode) and self._holds(parent)
 
     def _holds(self, real: str) -> bool:
-        return Path(real).is_relative_to(self.root)
+        root = str(self.root)
+        return real == root or real.startswith(root.rstrip(os.sep) + os.sep)
 
-    def _holds_folder(self, folder: Path) -> bool:
-        key = str(folder)
-        if key not in self._inside:
-            self._inside[key] = self._holds(os.path.realpath(folder))
-        return self._inside[key]
+    def _real_parent(self, folder: str) -> str:
+        if folder not in self._real:
+            self._real[folder] = os.path.realpath(self.root / folder)
+        return self._real[folder]
 
     def _of_same_stem(self, folder: str, stem: str, notes: list[Note]) -> ImagePlace:
         for suffix in sorted({*SUFFIXES, *(suffix.upper() for suffix in SUFFIXES)}):

@@ -52,7 +52,7 @@ def _read_bytes(path: Path) -> bytes:
         handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
     except OSError as error:
         raise FileRefused("unreadable-file", f"file must be readable, got {error.strerror or error}") from error
-    with os.fdopen(handle, "rb") as stream:
+    with os.fdopen(handle, "rb", buffering=0) as stream:
         status = os.fstat(handle)
         if not stat.S_ISREG(status.st_mode):
             raise FileRefused("unreadable-file", "file must be an ordinary file, got a device, pipe or folder")
@@ -60,7 +60,7 @@ def _read_bytes(path: Path) -> bytes:
             got = f"must be at most {LARGEST_FILE:,} bytes, got {status.st_size:,}"
             raise FileRefused("file-too-large", f"file {got}; save it without image data")
         try:
-            return stream.read(LARGEST_FILE)
+            return stream.readall()
         except OSError as error:
             raise FileRefused("unreadable-file", f"file must be readable, got {error.strerror or error}") from error
 

@@ -1,5 +1,6 @@
 """What is told about one annotation file while it is read: notes on what was changed, and the refusal that ends it."""
 
+import re
 from typing import NamedTuple
 
 from annotations.errors import AnnotationError
@@ -29,7 +30,10 @@ def shown(value: object) -> str:
     return text if len(text) <= _LONGEST else text[: _LONGEST - 3] + "..."
 
 
+# A lone surrogate comes from JSON's \\udXXX, or from a file name that is not UTF-8.
+_SPOILED = re.compile("[\0\ud800-\udfff]")
+
+
 def is_plain(text: str, longest: int) -> bool:
     """Return whether a text of at most `longest` characters can stand in a UTF-8 file and in a path."""
-    # A lone surrogate comes from JSON's \\udXXX, or from a file name that is not UTF-8.
-    return len(text) <= longest and "\0" not in text and not any("\ud800" <= letter <= "\udfff" for letter in text)
+    return len(text) <= longest and not _SPOILED.search(text)

@@ -18,7 +18,6 @@ _OVERSHOOT = 1e-6
 # How many points a shape of this type has. Source: labelme 7's reader; X-AnyLabeling for rectangles of 4 and rotation.
 _POINT_COUNTS = {"rectangle": (2, 4), "circle": (2,), "oriented_rectangle": (4,), "rotation": (4,), "mask": (2,)}
 _NO_AREA = frozenset({"point", "points", "line", "linestrip"})
-_NUMBERS = frozenset({int, float})
 
 
 class Region(NamedTuple):
@@ -36,7 +35,11 @@ class Region(NamedTuple):
     @property
     def place(self) -> str:
         """Return the shape's name in a finding."""
-        return f"shapes[{self.number}]"
+        return _place(self.number)
+
+
+def _place(index: int) -> str:
+    return f"shapes[{index}]"
 
 
 def regions_of(shapes: list[Any], notes: list[Note]) -> list[Region]:
@@ -50,14 +53,15 @@ def regions_of(shapes: list[Any], notes: list[Note]) -> list[Region]:
         raise FileRefused("bad-file", f"shapes must be at most {MOST_SHAPES:,}, got {len(shapes):,}")
     regions: list[Region] = []
     inverted = 0
-    for index, shape in enumerate(shapes):
-        try:
+    index = 0
+    try:
+        for index, shape in enumerate(shapes):
             region = _region(shape, index, notes)
-        except FileRefused as error:
-            raise FileRefused(error.note.code, error.note.message, f"shapes[{index}]") from error
-        if region is not None:
-            regions.append(region)
-            inverted += _is_inverted(region, shape["points"])
+            if region is not None:
+                regions.append(region)
+                inverted += region.shape_type == "rectangle" and _is_inverted(region, shape["points"])
+    except FileRefused as error:
+        raise FileRefused(error.note.code, error.note.message, f"shapes[{index}]") from error
     if inverted:
         message = f"{inverted} of {len(shapes)} shapes are rectangles not drawn from the top left; put in order"
         notes.append(Note("inverted-corners", "", message))
@@ -65,7 +69,7 @@ def regions_of(shapes: list[Any], notes: list[Note]) -> list[Region]:
 
 
 def _is_inverted(region: Region, points: list[Any]) -> bool:
-    return region.shape_type == "rectangle" and len(points) == 2 and points[0] != [region.xmin, region.ymin]
+    return len(points) == 2 and (points[0][0] != region.xmin or points[0][1] != region.ymin)
 
 
 def _region(shape: object, index: int, notes: list[Note]) -> Region | None:
@@ -79,25 +83,27 @@ def _region(shape: object, index: int, notes: list[Note]) -> Region | None:
         shape_type = "polygon"  # Labelme 3.4 to 5.8 wrote none for a polygon.
     if not isinstance(shape_type, str):
         raise FileRefused("bad-shape", f"shape_type must be a text, got {shown(shape_type)}")
-    box = _box(shape, shape_type, f"shapes[{index}]", notes)
+    box = _box(shape, shape_type, index, notes)
     if box is None:
         return None
     group_id = shape.get("group_id")
-    group = "" if group_id is None else _group(group_id, f"shapes[{index}]", notes)
+    group = "" if group_id is None else _group(group_id, index, notes)
     return Region(label, group, *box, shape_type, index)
 
 
 def _box(
-    shape: Mapping[str, Any], shape_type: str, place: str, notes: list[Note]
+    shape: Mapping[str, Any], shape_type: str, index: int, notes: list[Note]
 ) -> tuple[float, float, float, float] | None:
     xs, ys = _coordinates(shape.get("points"))
     if shape_type in _NO_AREA or (shape_type == "polygon" and len(xs) < 3):
-        notes.append(Note("no-area-shape", place, f"a {shape_type} of {len(xs)} points has no area; dropped"))
+        notes.append(Note("no-area-shape", _place(index), f"a {shape_type} of {len(xs)} points has no area; dropped"))
         return None
     if shape_type != "polygon":
         counts = _POINT_COUNTS.get(shape_type)
         if counts is None:
-            notes.append(Note("unsupported-shape", place, f"shape_type {shown(shape_type)} has no box; dropped"))
+            notes.append(
+                Note("unsupported-shape", _place(index), f"shape_type {shown(shape_type)} has no box; dropped")
+            )
             return None
         if len(xs) not in counts:
             wanted = " or ".join(map(str, counts))
@@ -105,7 +111,7 @@ def _box(
     if shape_type == "mask":
         extent = mask_extent(shape.get("mask"), xs[0], ys[0])
         if extent is None:
-            notes.append(Note("zero-area", place, "mask must have a pixel, got none; dropped"))
+            notes.append(Note("zero-area", _place(index), "mask must have a pixel, got none; dropped"))
         return extent
     if shape_type == "circle":
         radius = math.hypot(xs[1] - xs[0], ys[1] - ys[0])
@@ -119,23 +125,21 @@ def _coordinates(points: object) -> tuple[list[float], list[float]]:
     xs: list[float] = []
     ys: list[float] = []
     for place, point in enumerate(points):
-        if not _is_point(point):
+        if type(point) is not list or len(point) != 2 or not (_is_number(point[0]) and _is_number(point[1])):
             raise FileRefused("bad-points", f"points[{place}] must be two finite numbers, got {shown(point)}")
         xs.append(float(point[0]))
         ys.append(float(point[1]))
     return xs, ys
 
 
-def _is_point(point: object) -> bool:
-    if type(point) is not list or len(point) != 2 or type(point[0]) not in _NUMBERS or type(point[1]) not in _NUMBERS:
-        return False
-    try:
-        return math.isfinite(point[0]) and math.isfinite(point[1])
-    except OverflowError:  # an integer too large for a float
-        return False
+def _is_number(value: object) -> bool:
+    if type(value) is float:
+        return math.isfinite(value)
+    # An integer beyond the largest float is none.
+    return type(value) is int and abs(value) < 10**300
 
 
-def _group(group_id: object, place: str, notes: list[Note]) -> str:
+def _group(group_id: object, index: int, notes: list[Note]) -> str:
     if type(group_id) is int and abs(group_id) < 10**18:
         return str(group_id)
     group = ""
@@ -144,7 +148,9 @@ def _group(group_id: object, place: str, notes: list[Note]) -> str:
     elif isinstance(group_id, str) and is_plain(group_id, _LONGEST_GROUP):
         group = group_id.strip()
     done = f"read as {group}" if group else "left out"
-    notes.append(Note("odd-group", place, f"group_id must be an integer or null, got {shown(group_id)}; {done}"))
+    notes.append(
+        Note("odd-group", _place(index), f"group_id must be an integer or null, got {shown(group_id)}; {done}")
+    )
     return group
 
 
