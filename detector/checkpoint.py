@@ -3,6 +3,7 @@
 import hashlib
 import json
 import re
+import shutil
 import zipfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -13,12 +14,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from annotations.errors import PpnlabError
-from annotations.whole import whole_directory
+from annotations.whole import is_partial, whole_directory
 
 ARRAYS: Final = "arrays.npz"
 STATE: Final = "state.json"
 MANIFEST: Final = "manifest.json"
 _NAME: Final = re.compile(r"step-(\d{8,})")
+_DOOMED: Final = ".doomed"
 
 
 @dataclass(frozen=True)
@@ -108,30 +110,30 @@ def steps_saved(directory: Path) -> list[int]:
 
 @dataclass(frozen=True)
 class Loaded:
-    """The newest checkpoint that could be read, and what was wrong with newer ones."""
+    """The newest checkpoint that could be read, and, by its path, what was wrong with each newer one."""
 
     path: Path
     arrays: dict[str, NDArray[Any]]
     progress: Progress
-    damaged: tuple[str, ...] = ()
+    damaged: Mapping[Path, str]
 
 
 def newest_checkpoint(directory: Path) -> Loaded:
-    """Return the newest checkpoint that verifies; damaged newer ones are named in it, and left where they are.
+    """Return the newest checkpoint that verifies; damaged newer ones are named in it and left as they are.
 
     Raises:
         PpnlabError: none verifies.
     """
-    damaged: list[str] = []
+    damaged: dict[Path, str] = {}
     for step in reversed(steps_saved(directory)):
         path = checkpoint_path(directory, step)
         try:
             arrays, progress = load_checkpoint(path)
         except PpnlabError as error:
-            damaged.append(str(error))
+            damaged[path] = str(error)
         else:
-            return Loaded(path, arrays, progress, tuple(damaged))
-    reasons = f" ({'; '.join(damaged)})" if damaged else ""
+            return Loaded(path, arrays, progress, damaged)
+    reasons = f" ({'; '.join(damaged.values())})" if damaged else ""
     raise PpnlabError(f"{directory}: checkpoints must hold one that is whole, got none{reasons}")
 
 
@@ -140,3 +142,26 @@ def surplus(directory: Path, keep: int, best_step: int | None) -> Iterator[Path]
     for step in steps_saved(directory)[:-keep]:
         if step != best_step:
             yield checkpoint_path(directory, step)
+
+
+def set_aside(checkpoint: Path) -> Path:
+    """Rename a damaged checkpoint, so that its step can be saved again, and return its new path; nothing is lost."""
+    free, number = checkpoint.with_name(f"damaged-{checkpoint.name}"), 1
+    while free.exists():
+        number += 1
+        free = checkpoint.with_name(f"damaged-{checkpoint.name}-{number}")
+    return checkpoint.rename(free)
+
+
+def remove_checkpoint(checkpoint: Path) -> None:
+    """Remove a checkpoint; a kill in between leaves it whole, or hidden for `remove_leftovers`."""
+    doomed = checkpoint.with_name(f".{checkpoint.name}{_DOOMED}")
+    checkpoint.rename(doomed)
+    shutil.rmtree(doomed)
+
+
+def remove_leftovers(directory: Path) -> None:
+    """Remove what a killed process left of checkpoints that it was writing or removing."""
+    for path in directory.glob(".step-*"):
+        if is_partial(path) or path.name.endswith(_DOOMED):
+            shutil.rmtree(path)

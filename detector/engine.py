@@ -52,11 +52,11 @@ class Trainer:
     `arrays` gives, and `load` takes, all of it: two trainers with equal arrays go on alike, bit for bit.
     """
 
-    def __init__(self, family: Family, settings: Settings) -> None:
-        """Build the model with first weights that depend on the seed alone."""
+    def __init__(self, family: Family, settings: Settings, *, pretrained: bool = True) -> None:
+        """Build the model with first weights that depend on the seed and, where `pretrained`, on the trunk's file."""
         configure(settings.threads, deterministic=settings.deterministic)
         keras.utils.set_random_seed(settings.seed % 2**32)
-        self.model = family.build(pretrained=True)
+        self.model = family.build(pretrained=pretrained)
         self.averaged = family.build(pretrained=False)
         self.averaged.set_weights(self.model.get_weights())
         self._groups = _rate_groups(self.model, family, settings)
@@ -71,7 +71,7 @@ class Trainer:
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """Return copies of everything that the next step depends on, by name."""
-        return {name: np.array(variable) for name, variable in self._variables().items()}
+        return {name: np.array(variable.numpy()) for name, variable in self._variables().items()}
 
     def load(self, arrays: Mapping[str, NDArray[Any]]) -> None:
         """Set everything that `arrays` gave.
@@ -145,7 +145,8 @@ def _rate_groups(model: keras.Model, family: Family, settings: Settings) -> dict
     groups = {}
     for group, variables in members.items():
         if variables:
-            optimizer = keras.optimizers.AdamW(settings.learning_rate, weight_decay=settings.weight_decay)
+            # Named, for Keras would number it by how many there were before in the process, and its variables with it.
+            optimizer = keras.optimizers.AdamW(settings.learning_rate, weight_decay=settings.weight_decay, name="adamw")
             # Norms and biases are the variables with one axis.
             optimizer.exclude_from_weight_decay(var_list=[v for v in variables if len(v.shape) <= 1])
             optimizer.build(variables)

@@ -8,7 +8,16 @@ from pathlib import Path
 from typing import Protocol
 
 from annotations.errors import PpnlabError
-from detector.checkpoint import Progress, newest_checkpoint, save_checkpoint, steps_saved, surplus
+from detector.checkpoint import (
+    Progress,
+    newest_checkpoint,
+    remove_checkpoint,
+    remove_leftovers,
+    save_checkpoint,
+    set_aside,
+    steps_saved,
+    surplus,
+)
 from detector.engine import Trainer
 from detector.family import BEST_BY, Batch, Family
 from detector.feeding import batches_ahead
@@ -55,16 +64,19 @@ class Loop:
         """Build the model, and put it where the newest whole checkpoint stood."""
         self.run, self.family, self.settings, self.watch = run, family, settings, watch
         self.plan = plan(family, settings)
-        self.trainer = Trainer(family, settings)
-        self.progress = self._restored()
+        remove_leftovers(run.checkpoints)
+        begun = bool(steps_saved(run.checkpoints))
+        # A run that has begun needs no file of pretrained weights any more: its checkpoints hold them.
+        self.trainer = Trainer(family, settings, pretrained=not begun)
+        self.progress = self._restored() if begun else Progress()
 
     def _restored(self) -> Progress:
-        if not steps_saved(self.run.checkpoints):
-            return Progress()
         newest = newest_checkpoint(self.run.checkpoints)
-        for reason in newest.damaged:
-            self.run.event("checkpoint-damaged", reason=reason)
-            self.watch.note(f"{reason}; going on from {newest.path.name}")
+        for path, reason in newest.damaged.items():
+            # Out of the way: the training will come to its step again, and save it.
+            kept = set_aside(path)
+            self.run.event("checkpoint-damaged", reason=reason, kept_as=kept.name)
+            self.watch.note(f"{reason}; it is kept as {kept.name}, going on from {newest.path.name}")
         self.trainer.load(newest.arrays)
         return newest.progress
 
@@ -141,19 +153,10 @@ class Loop:
 
     def _save(self) -> Path:
         path = save_checkpoint(self.run.checkpoints, self.trainer.arrays(), self.progress)
-        for old in list(surplus(self.run.checkpoints, self.settings.keep, self.progress.best_step)):
-            _remove(old)
+        for old in surplus(self.run.checkpoints, self.settings.keep, self.progress.best_step):
+            remove_checkpoint(old)
         return path
 
 
 def _short(value: float | int | None) -> str:
     return "-" if value is None else f"{value:.5g}"
-
-
-def _remove(checkpoint: Path) -> None:
-    # Renamed first: a kill in between must not leave half a checkpoint under a whole one's name.
-    doomed = checkpoint.with_name(f".{checkpoint.name}.doomed")
-    checkpoint.rename(doomed)
-    for file in doomed.iterdir():
-        file.unlink()
-    doomed.rmdir()

@@ -88,19 +88,23 @@ def detect_images(
         AnnotationError: a picture is missing or damaged.
     """
     found: list[Found] = []
+    sizes: list[tuple[int, int]] = []
     size = model.settings.batch
     for first in range(0, len(dataset.images), size):
         rows = range(first, min(first + size, len(dataset.images)))
-        found += model.detect([_picture(dataset, row) for row in rows], predict)
+        pictures = [_picture(dataset, row) for row in rows]
+        # Not the sizes of the table: a picture may have been made smaller since.
+        sizes += [(picture.shape[1], picture.shape[0]) for picture in pictures]
+        found += model.detect(pictures, predict)
         if progress:
             progress(len(found), len(dataset.images))
-    return detections_table(found, np.stack([dataset.images.width, dataset.images.height], axis=1))
+    return detections_table(found, np.array(sizes, np.int64).reshape(-1, 2))
 
 
 def _picture(dataset: BoxDataset, row: int) -> NDArray[np.uint8]:
-    picture = read_picture(dataset.picture(row))
     # The boxes are normalised by the annotator's frame: a picture of that shape in another size is the same picture.
     width, height = int(dataset.images.width[row]), int(dataset.images.height[row])
+    picture = read_picture(dataset.picture(row), (width, height))
     if abs(picture.shape[1] * height - picture.shape[0] * width) > max(width, height, *picture.shape[:2]):
         raise AnnotationError(
             f"{dataset.picture(row)}: picture must have the shape of {width} x {height} pixels, "

@@ -12,13 +12,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TextIO
 
 from annotations.errors import PpnlabError, UsageError
 from annotations.whole import whole_directory, write_whole
 
 CONFIG: Final = "config.json"
 SCHEMA: Final = 1
+_CONTENT: Final = {"settings": dict, "classes": list, "parts": dict, "dataset": dict}
 
 
 @dataclass(frozen=True)
@@ -50,25 +51,35 @@ class Run:
             raise PpnlabError(f"{self.path}: run must be a directory that `ppnlab train` made, got {reason}") from error
         except ValueError as error:
             raise PpnlabError(f"{self.path / CONFIG}: settings must be JSON, got {error}") from error
-        if config.get("schema") != SCHEMA:
-            raise PpnlabError(f"{self.path / CONFIG}: schema must be {SCHEMA}, got {config.get('schema')!r}")
+        schema = config.get("schema") if isinstance(config, dict) else None
+        if schema != SCHEMA:
+            raise PpnlabError(f"{self.path / CONFIG}: schema must be {SCHEMA}, got {schema!r}")
+        for name, kind in _CONTENT.items():
+            if not isinstance(config.get(name), kind):
+                raise PpnlabError(
+                    f"{self.path / CONFIG}: {name} must be a JSON {'array' if kind is list else 'object'}, "
+                    f"got {config.get(name)!r}"
+                )
         return config
 
     def write_config(self, config: Mapping[str, Any]) -> None:
         """Write the run's settings whole."""
-        write_whole(self.path / CONFIG, json.dumps(config, indent=1) + "\n")
+        with _writing(self.path / CONFIG) as file:
+            write_whole(file, json.dumps(config, indent=1) + "\n")
 
     def event(self, kind: str, **details: Any) -> None:  # noqa: ANN401
         """Append one line to events.jsonl: what happened, when, where, and its details."""
         now = datetime.now(UTC).isoformat(timespec="seconds")
         line = {"time": now, "event": kind, "host": platform.node(), "pid": os.getpid(), **details}
-        with (self.path / "events.jsonl").open("a", encoding="utf-8") as handle:
-            handle.write(json.dumps(line) + "\n")
+        self._append("events.jsonl", json.dumps(line))
 
     def log(self, text: str) -> None:
         """Append one line with the time to log.txt."""
-        with (self.path / "log.txt").open("a", encoding="utf-8") as handle:
-            handle.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {text}\n")
+        self._append("log.txt", f"{time.strftime('%Y-%m-%d %H:%M:%S')} {text}")
+
+    def _append(self, name: str, line: str) -> None:
+        with _writing(self.path / name) as file, file.open("a", encoding="utf-8") as handle:
+            handle.write(f"{line}\n")
 
     def write_history(self, rows: Sequence[Mapping[str, float | int | None]]) -> None:
         """Write history.csv whole: one row an epoch, empty where a number does not exist."""
@@ -77,38 +88,61 @@ class Run:
         writer = csv.DictWriter(text, names, lineterminator="\n")
         writer.writeheader()
         writer.writerows(rows)
-        write_whole(self.history_file, text.getvalue())
+        with _writing(self.history_file) as file:
+            write_whole(file, text.getvalue())
 
     def history(self) -> dict[str, list[float | None]]:
-        """Return the columns of history.csv by name; none before the first epoch has ended."""
+        """Return the columns of history.csv by name; none before the first epoch has ended.
+
+        Raises:
+            PpnlabError: the table is damaged.
+        """
         if not self.history_file.exists():
             return {}
-        with self.history_file.open(encoding="utf-8", newline="") as handle:
-            reader = csv.DictReader(handle)
-            rows = list(reader)
+        try:
+            with self.history_file.open(encoding="utf-8", newline="") as handle:
+                reader = csv.DictReader(handle)
+                rows = list(reader)
             return {n: [float(row[n]) if row[n] else None for row in rows] for n in reader.fieldnames or ()}
+        except (OSError, ValueError, csv.Error) as error:
+            raise PpnlabError(f"{self.history_file}: history must be a table of numbers, got {error}") from error
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
         """Keep the run for this process alone while the block lasts; the lock ends with the process, however it ends.
 
         Raises:
-            PpnlabError: another process works on the run; it is named.
+            PpnlabError: another process works on the run (it is named), or the run cannot be written.
         """
-        with (self.path / "lock").open("a+", encoding="utf-8") as handle:
-            try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError as error:
-                handle.seek(0)
-                owner = handle.read().strip() or "an unnamed one"
-                raise PpnlabError(f"{self.path}: run must be used by one process at a time, got {owner}") from error
-            handle.truncate(0)
-            handle.write(f"process {os.getpid()} on {platform.node()}, since {time.strftime('%Y-%m-%d %H:%M:%S')}\n")
-            handle.flush()
+        with _writing(self.path / "lock") as file:
+            handle = file.open("a+", encoding="utf-8")
+        with handle:
+            self._take(handle)
             try:
                 yield
             finally:
                 handle.truncate(0)
+
+    def _take(self, lock: TextIO) -> None:
+        with _writing(self.path / "lock"):
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                lock.seek(0)
+                owner = lock.read().strip() or "an unnamed one"
+                raise PpnlabError(f"{self.path}: run must be used by one process at a time, got {owner}") from error
+            lock.truncate(0)
+            lock.write(f"process {os.getpid()} on {platform.node()}, since {time.strftime('%Y-%m-%d %H:%M:%S')}\n")
+            lock.flush()
+
+
+@contextlib.contextmanager
+def _writing(file: Path) -> Iterator[Path]:
+    """Give `file` to write to; a full disk or a missing right is the run's fault, not a bug."""
+    try:
+        yield file
+    except OSError as error:
+        raise PpnlabError(f"{file}: file must be writable, got {error.strerror or error}") from error
 
 
 def create_run(path: Path, config: Mapping[str, Any]) -> Run:
@@ -127,5 +161,5 @@ def create_run(path: Path, config: Mapping[str, Any]) -> Run:
             f"{path}: run must not exist yet; `ppnlab resume {path}` goes on with it, another name starts a new one"
         ) from error
     except OSError as error:
-        raise PpnlabError(f"{path}: run must be a directory that can be made, got {error.strerror}") from error
+        raise PpnlabError(f"{path}: run must be a directory that can be made, got {error.strerror or error}") from error
     return Run(path)

@@ -3,6 +3,7 @@
 The network is imported only when everything else was found in order: it takes seconds, and a wrong path should not.
 """
 
+import contextlib
 import os
 import platform
 from collections.abc import Mapping
@@ -14,6 +15,10 @@ from typing import TYPE_CHECKING, Any, Final
 from annotations.dataset import read_dataset, table_hashes
 from annotations.errors import PpnlabError, UsageError
 from annotations.tables import BoxDataset
+from detector.backend import load_backend
+from detector.checkpoint import steps_saved
+from detector.order import steps_per_epoch
+from detector.pretrained import weight_arrays
 from detector.run_directory import Run, create_run
 from detector.settings import Settings
 from detector.stopping import Interrupted
@@ -48,8 +53,12 @@ def start(dataset: Path, run: Path, settings: Settings, monitor: "Monitor", watc
         PpnlabError, Interrupted: see `Loop.train`.
     """
     data = _training_data(dataset)
+    if settings.backbone != "none":
+        # The network will read them again: a run whose weights are not there would only stand in the next one's way.
+        weight_arrays(settings.weights)
     created = create_run(run, _config(dataset, run, settings, data, command))
-    return _train(created, data, settings, monitor, watch, "started")
+    with created.locked():
+        return _train(created, data, settings, monitor, watch, "started")
 
 
 def go_on(run: Path, changes: Mapping[str, Any], dataset: Path | None, monitor: "Monitor", watch: "Watcher") -> Trained:
@@ -62,17 +71,21 @@ def go_on(run: Path, changes: Mapping[str, Any], dataset: Path | None, monitor: 
         PpnlabError, Interrupted: the run or its data cannot be used; and see `Loop.train`.
     """
     at = Run(run)
-    config = at.config()
-    old = settings_of(config)
-    new = old.changed(changes, "--set")
-    _check_changes(old, new)
-    place = dataset or dataset_of(at, config)
-    data = _training_data(place)
-    _check_data(place, config)
-    if new != old or dataset:
-        at.write_config({**config, "settings": new.to_json(), "dataset": _dataset_entry(place, run)})
-        at.event("changed", settings={k: v for k, v in new.to_json().items() if v != old.to_json()[k]})
-    return _train(at, data, new, monitor, watch, "resumed")
+    at.config()  # a directory that is no run gets no lock either
+    # Locked before the change: a run that another process trains keeps its settings.
+    with at.locked():
+        config = at.config()
+        old = settings_of(config)
+        new = old.changed(changes, "--set")
+        _check_changes(old, new)
+        place = dataset or dataset_of(at, config)
+        data = _training_data(place)
+        _check_data(place, config)
+        _check_length(at, data, new)
+        if new != old or dataset:
+            at.write_config({**config, "settings": new.to_json(), "dataset": _dataset_entry(place, run)})
+            at.event("changed", settings={k: v for k, v in new.to_json().items() if v != old.to_json()[k]})
+        return _train(at, data, new, monitor, watch, "resumed")
 
 
 def settings_of(config: Mapping[str, Any]) -> Settings:
@@ -93,21 +106,23 @@ def dataset_of(run: Run, config: Mapping[str, Any]) -> Path:
 
 
 def _train(run: Run, data: BoxDataset, settings: Settings, monitor: "Monitor", watch: "Watcher", event: str) -> Trained:
+    load_backend()
     from detector.loop import Loop
     from detector.ppn_family import PpnFamily, PpnModel
 
     family = PpnFamily(PpnModel(settings, data.classes, data.parts), data.split("train"), data.split("val"), monitor)
-    with run.locked():
-        loop = Loop(run, family, settings, watch)
-        run.event(event, step=loop.progress.step, of=loop.plan.total)
-        try:
-            done = loop.train()
-        except (Interrupted, PpnlabError):
-            raise
-        except BaseException as error:
+    loop = Loop(run, family, settings, watch)
+    run.event(event, step=loop.progress.step, of=loop.plan.total)
+    try:
+        done = loop.train()
+    except Interrupted:
+        raise
+    except BaseException as error:
+        # Where the disk is what failed, its error is the one to tell.
+        with contextlib.suppress(PpnlabError):
             run.event("failed", step=loop.progress.step, error=repr(error))
-            raise
-        run.event("finished", step=done.step)
+        raise
+    run.event("finished", step=done.step)
     return Trained(run, len(done.history), done.best_step, done.best_score)
 
 
@@ -159,4 +174,13 @@ def _check_data(place: Path, config: Mapping[str, Any]) -> None:
         raise PpnlabError(
             f"{place}: dataset must be the one that the run began with, got another {', '.join(changed)}; "
             "start a new run with `ppnlab train`"
+        )
+
+
+def _check_length(run: Run, data: BoxDataset, settings: Settings) -> None:
+    done = max(steps_saved(run.checkpoints), default=0)
+    per_epoch = steps_per_epoch(len(data.images.rows_of("train")), settings.batch)
+    if per_epoch * settings.epochs < done:
+        raise UsageError(
+            f"--set: epochs must be at least {-(-done // per_epoch)} (begun already), got {settings.epochs}"
         )

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from annotations.errors import PpnlabError
+from detector.backend import load_backend
 from detector.checkpoint import checkpoint_path, load_checkpoint, newest_checkpoint
 from detector.run_directory import Run
 from detector.training import settings_of
@@ -43,6 +44,7 @@ def load_predictor(path: Path, which: str) -> Predictor:
     if which == "best" and best is not None and best != step:
         arrays, step = load_checkpoint(checkpoint_path(run.checkpoints, best))[0], best
     # Only now: the network takes seconds to import, and a wrong path should not.
+    load_backend()
     from detector.engine import assign_arrays, averaged_variables, configure, prediction_step
     from detector.ppn_family import PpnModel
 
