@@ -41,10 +41,11 @@ class ConvertReport:
         return 3 if severities["error"] or (self.strict and severities["warn"]) else 0
 
     def summary(self) -> dict[str, Any]:
-        """Return the report for a user, ready for JSON: files, the dataset's counts, and findings by code."""
+        """Return the report, ready for JSON: files read and refused, the dataset's counts, findings by code."""
         return {
             "schema": 1,
             "files": self.files,
+            "refused": len({finding.source for finding in self.findings if finding.severity == "error"}),
             "classes": list(self.dataset.classes),
             "parts": dict(self.dataset.parts),
             **counts(self.dataset),
@@ -109,8 +110,9 @@ def read_labelme_folder(
     folder = SourceFolder(Path(os.path.realpath(source)))
     findings: list[Finding] = []
     sources = annotation_files(folder.root, findings)
-    if not sources and not findings:
-        raise AnnotationError(f"{source}: source must hold Labelme files (*.json) in it or below, got none")
+    if not sources:
+        why = "".join(f"; {finding.source}: {finding.message}" for finding in findings[:1])
+        raise AnnotationError(f"{source}: source must hold Labelme files (*.json) in it or below, got none{why}")
     images: list[LabelmeImage] = []
     for done, (name, image_id) in enumerate(zip(sources, image_ids(sources), strict=True), start=1):
         image, notes = convert_file(folder, name, image_id, naming)
@@ -155,10 +157,8 @@ def _converted(
     boxes = [box for region in named if (box := inside_frame(region, width, height, notes)) is not None]
     regions = without_duplicates(boxes, notes)
     parents = link_parts(regions, naming.parts, notes)
-    split = split_of_flags(flags, notes)
-    return LabelmeImage(
-        image_id, place.path, width, height, split, ";".join(flags), source, regions, parents, renamed
-    )  # fmt: skip
+    split, true = split_of_flags(flags, notes), ";".join(flags)
+    return LabelmeImage(image_id, place.path, width, height, split, true, source, regions, parents, renamed)
 
 
 def _named(region: Region, rename: Mapping[str, str]) -> Region:

@@ -95,8 +95,10 @@ class SourceFolder:
             message = f"imagePath {shown(image_path)} leads to no file in the source folder; {beside} taken"
             notes.append(Note("found-beside", "", message))
             return ImagePlace(beside, True)
-        if path is None or self._is_link_outside(path):
+        if path is None:
             notes.append(Note("outside-root", "", self._outside_message(folder, image_path)))
+        elif self._is_link_outside(path):
+            notes.append(Note("outside-root", "", f"{path} is a link out of the source folder and was not followed"))
         else:
             notes.append(Note("missing-image", "", f"image must be at {path}, got no such file"))
         return ImagePlace(beside if path is None else path, False)

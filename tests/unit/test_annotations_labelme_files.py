@@ -317,6 +317,14 @@ def test_folder_of_other_json_alone_is_refused(tmp_path: Path) -> None:
         convert(tmp_path / "in")
 
 
+def test_source_that_holds_only_a_link_out_of_it_says_so(tmp_path: Path) -> None:
+    write_json(tmp_path / "elsewhere" / "a.json", document(shape()))
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "linked").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(AnnotationError, match="got none; linked: link to a folder outside"):
+        convert(tmp_path / "in")
+
+
 @pytest.mark.parametrize("make", [lambda path: path.mkdir(), lambda path: path.write_text(""), lambda path: None])
 def test_source_without_annotation_files_is_refused(tmp_path: Path, make: object) -> None:
     assert callable(make)
@@ -331,6 +339,15 @@ def test_strict_turns_warnings_into_exit_status_3(tmp_path: Path) -> None:
     assert convert(tmp_path / "in", parts={}).exit_status == 0
     strict = convert_labelme(tmp_path / "in", tmp_path / "strict", parts={}, strict=True)
     assert strict.exit_status == 3
+
+
+def test_summary_says_what_was_read_refused_and_found(tmp_path: Path) -> None:
+    write_json(tmp_path / "in" / "bad.json", document(shape(""), shape("")))
+    summary = convert_one(tmp_path / "in", shape(points=[[-5, 5], [9, 9]]), flags={"test": True}).summary()
+    assert (summary["files"], summary["refused"], summary["images"], summary["boxes"]) == (2, 1, 1, 1)
+    assert summary["by_split"]["test"]["by_class"] == {"qr_code": 1}
+    assert summary["findings"]["by_code"] == {"bad-shape": 1, "clipped": 1, "unused-name": 1}
+    json.dumps(summary, allow_nan=False)
 
 
 def test_progress_is_told_after_each_file(tmp_path: Path) -> None:
