@@ -1,11 +1,13 @@
 """What the loop needs to know of a kind of model; it knows of boxes, masks and pictures nothing more than this."""
 
 from collections.abc import Callable, Mapping
-from typing import Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
-import keras
 import numpy as np
 from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    import keras
 
 Tensor = Any
 Batch = Mapping[str, NDArray[Any]]
@@ -31,7 +33,7 @@ class Family(Protocol):
     def batch(self, step: int) -> Batch:
         """Return the arrays of the batch at `step`: a pure function of it, called from several threads."""
 
-    def build(self, *, pretrained: bool) -> keras.Model:
+    def build(self, *, pretrained: bool) -> "keras.Model":
         """Return the model, with pretrained weights where the settings ask for them and `pretrained` is true."""
 
     def is_trunk(self, layer: str) -> bool:

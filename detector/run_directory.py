@@ -156,10 +156,11 @@ def create_run(path: Path, config: Mapping[str, Any]) -> Run:
         with whole_directory(path) as aside:
             (aside / "checkpoints").mkdir()
             Run(aside).write_config({"schema": SCHEMA, **config})
-    except FileExistsError as error:
-        raise UsageError(
-            f"{path}: run must not exist yet; `ppnlab resume {path}` goes on with it, another name starts a new one"
-        ) from error
     except OSError as error:
+        # It may be a parent that exists and is no directory.
+        if os.path.lexists(path):
+            raise UsageError(
+                f"{path}: run must not exist yet; `ppnlab resume {path}` goes on with it, another name starts a new one"
+            ) from error
         raise PpnlabError(f"{path}: run must be a directory that can be made, got {error.strerror or error}") from error
     return Run(path)
