@@ -185,5 +185,5 @@ def describe() -> str:
     return "\n".join(lines)
 
 
-DEMO: Final = Settings(epochs=14, input=(256, 256), learning_rate=2e-3)
+DEMO: Final = Settings(epochs=12, input=(256, 256), learning_rate=2e-3)
 """What `ppnlab demo` trains with: enough for scenes of 256 pixels, in minutes on two cores."""
