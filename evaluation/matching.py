@@ -89,8 +89,7 @@ class Candidates:
         """
         if iou_threshold < self.lowest_iou:
             raise ValueError(f"iou_threshold must be at least {self.lowest_iou}, got {iou_threshold}")
-        # pycocotools lets an IoU of 1 that rounding made a little smaller pass a threshold of 1.
-        end = self.pairs.end(min(iou_threshold, 1 - 1e-10))
+        end = self.pairs.end(iou_threshold)
         truth = self.dataset.annotations
         take = _best_free if self.matching == "coco" else _best_or_none
         truth_row, iou = take(self.pairs, end, len(truth))
@@ -141,7 +140,7 @@ def candidates(
         _key(ranked, classes),
         pixel_boxes(images, truth.image_row, truth.xyxy_rel),
         truth.image_row * classes + truth.class_id,
-        lowest_iou=min(lowest_iou, 1 - 1e-10),
+        lowest_iou=lowest_iou,
         last_wins=matching == "coco",
     )
     return Candidates(matching, lowest_iou, dataset, order, ranked, pairs)

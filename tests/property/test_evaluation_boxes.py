@@ -30,6 +30,7 @@ SETS = st.builds(
 
 
 @given(_quarter_boxes(), _quarter_boxes())
+@settings(deadline=None)
 def test_iou_is_symmetric_within_0_and_1_and_never_nan(a: np.ndarray, b: np.ndarray) -> None:
     values = iou(a, b)
     assert values.shape == (len(a), len(b))
@@ -38,17 +39,20 @@ def test_iou_is_symmetric_within_0_and_1_and_never_nan(a: np.ndarray, b: np.ndar
 
 
 @given(_quarter_boxes(), _quarter_boxes(), st.integers(-4000, 4000), st.integers(-4000, 4000))
+@settings(deadline=None)
 def test_iou_does_not_change_when_both_boxes_move(a: np.ndarray, b: np.ndarray, x: int, y: int) -> None:
     shift = np.array([x, y, x, y]) / 4
     np.testing.assert_array_equal(iou(a + shift, b + shift), iou(a, b))
 
 
 @given(_quarter_boxes())
+@settings(deadline=None)
 def test_iou_with_itself_is_1_where_there_is_area(a: np.ndarray) -> None:
     np.testing.assert_array_equal(np.diagonal(iou(a, a)), area(a) > 0)
 
 
 @given(_quarter_boxes())
+@settings(deadline=None)
 def test_iou_of_an_inverted_box_is_0(a: np.ndarray) -> None:
     assert not iou_of_pairs(a[:, [2, 3, 0, 1]], a).any()
 
@@ -77,6 +81,7 @@ def _naive_match(truth: BoxDataset, found: Detections, threshold: float, matchin
 
 @pytest.mark.parametrize("matching", ["coco", "voc"])
 @given(SETS, st.sampled_from([0.1, 0.5, 0.75]))
+@settings(deadline=None)
 def test_rounds_find_what_taking_turns_finds(
     matching: str, both: tuple[BoxDataset, Detections], threshold: float
 ) -> None:
@@ -87,7 +92,7 @@ def test_rounds_find_what_taking_turns_finds(
 
 @pytest.mark.parametrize("reading", READINGS)
 @given(SETS, st.randoms(use_true_random=False))
-@settings(max_examples=30)
+@settings(max_examples=30, deadline=None)
 def test_average_precision_does_not_depend_on_the_order_of_rows(
     reading: str, both: tuple[BoxDataset, Detections], random: object
 ) -> None:
@@ -117,7 +122,7 @@ def test_average_precision_does_not_depend_on_the_order_of_rows(
 
 
 @given(st.integers(0, 2**32 - 1))
-@settings(max_examples=50)
+@settings(max_examples=50, deadline=None)
 def test_coco_and_voc_agree_where_truths_are_apart(seed: int) -> None:
     rng = np.random.default_rng(seed)
     table = images(2, size=(400, 100))
@@ -135,7 +140,7 @@ def test_coco_and_voc_agree_where_truths_are_apart(seed: int) -> None:
 
 
 @given(SETS)
-@settings(max_examples=50)
+@settings(max_examples=50, deadline=None)
 def test_no_truth_is_found_twice_and_every_hit_reaches_the_threshold(both: tuple[BoxDataset, Detections]) -> None:
     for matching in ("coco", "voc"):
         table = match(*both, matching=matching)

@@ -3,6 +3,7 @@ import json
 import numpy as np
 from evaluation_sets import dataset, detections, images, random_set
 
+from evaluation.bootstrap import Interval
 from evaluation.figures import ScoreSettings
 from evaluation.metrics import evaluate_splits
 
@@ -81,3 +82,10 @@ def test_parts_and_objects_are_scored_apart() -> None:
     truth = dataset(table, [(0, 0, BOX), (0, 1, BOX)], classes=("code", "fip"), parts={"fip": "code"})
     split = evaluate_splits(truth, detections(table, [(0, 1, BOX, 0.9)]), ScoreSettings(threshold=0.5)).splits["all"]
     assert (split.classes["code"].recall, split.classes["fip"].recall) == (0.0, 1.0)
+
+
+def test_the_interval_is_of_ap50_whatever_the_iou_of_the_counts() -> None:
+    table = images(4)
+    truth = dataset(table, [(row, 0, BOX) for row in range(4)])
+    found = detections(table, [(row, 0, (0, 0, 10, 6), 0.9) for row in range(4)])  # IoU 0.6
+    assert evaluate_splits(truth, found, ScoreSettings(iou=0.7)).splits["all"].ap50_ci == Interval(1.0, 1.0)

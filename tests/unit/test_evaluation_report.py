@@ -15,6 +15,7 @@ from annotations.pictures import write_picture
 from annotations.tables import BoxDataset, Detections
 from evaluation.emptiness import MEANINGS
 from evaluation.figures import Metrics, ScoreSettings
+from evaluation.gallery import worst_images
 from evaluation.image_errors import image_errors
 from evaluation.metrics import evaluate_splits
 from evaluation.remarks import remarks
@@ -154,6 +155,38 @@ def test_the_gallery_is_of_test_unless_told_and_worst_first() -> None:
     assert (counts > 0).all()
     with pytest.raises(UsageError, match="gallery split must be one of train, val, test, got all"):
         page_html(truth, found, metrics, PageSettings(gallery_splits=["all"]))
+
+
+def test_the_worst_image_has_most_errors_then_most_missed() -> None:
+    table = images(4)
+    # Errors (false positives, missed): 2 + 0, 1 + 1, 0 + 1, none.
+    truth = dataset(table, [(0, 0, BOX), (1, 0, BOX), (2, 0, BOX), (3, 0, BOX)])
+    strays: list[Row] = [(0, 0, AWAY, 0.9), (0, 0, AWAY, 0.8), (1, 0, AWAY, 0.9)]
+    found = detections(table, [(0, 0, BOX, 0.9), (3, 0, BOX, 0.9), *strays])
+    metrics = evaluate_splits(truth, found, ScoreSettings(threshold=0.5))
+    errors = image_errors(metrics, 4)
+    assert errors.worst(metrics.split_images["all"], 9).tolist() == [1, 0, 2]
+    assert errors.worst(metrics.split_images["all"], 1).tolist() == [1]
+    assert errors.worst(np.array([True, False, False, True]), 9).tolist() == [0]
+
+
+def test_the_gallery_draws_each_box_once_as_what_it_is() -> None:
+    table = images(2)
+    truth = dataset(table, [(0, 0, BOX), (0, 1, AWAY), (1, 0, BOX)], classes=("code", "fip"), parts={"fip": "code"})
+    # The last lies below the threshold: neither it nor its truth is a hit.
+    found = detections(table, [(0, 0, BOX, 0.9), (0, 0, AWAY, 0.75), (0, 1, AWAY, 0.1)])
+    metrics = evaluate_splits(truth, found, ScoreSettings(threshold=0.5))
+    image = worst_images(truth, found, metrics, "all", 1)[0]
+    assert (image.image_id, image.fp, image.fn, image.picture) == ("picture0", 1, 1, None)
+    assert [(box.kind, box.label, box.part, box.score) for box in image.boxes] == [
+        ("truth", "code", False, None),
+        ("hit", "code", False, 0.9),
+        ("fp", "code", False, 0.75),
+        ("missed", "fip", True, None),
+    ]
+    assert [(box.x, box.y, box.width, box.height) for box in image.boxes] == [(0, 0, 10, 10)] * 2 + [
+        (40, 40, 10, 10)
+    ] * 2
 
 
 def test_the_tables_sum_to_the_splits() -> None:

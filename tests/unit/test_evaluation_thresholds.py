@@ -21,6 +21,11 @@ def test_best_f1_is_at_the_score_that_has_it() -> None:
     assert best_f1_threshold(GOOD) == 0.6
 
 
+def test_best_f1_counts_every_detection_and_every_truth() -> None:
+    # Of 3: F1 is 2/(1+3) = .50 after the first and 4/(4+3) = .57 after the fourth.
+    assert best_f1_threshold(curve([(0.9, True), (0.8, False), (0.7, False), (0.6, True)], 3)) == 0.6
+
+
 def test_best_f1_of_several_equal_takes_the_highest_score() -> None:
     # F1: 2/(1+3) = .5, 2/(2+3) = .4, 4/(5+3) = .5 at the fifth: equally good, with four detections more.
     rows = [(0.9, True), (0.8, False), (0.7, False), (0.6, False), (0.5, True)]
