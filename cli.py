@@ -511,7 +511,7 @@ def _write_scores(report: Path, dataset: "BoxDataset", found: "Detections", metr
 
 @main.command()
 @click.argument("directory", type=_EXISTING, default=Path("demo"), metavar="[DIR]")
-@click.option("--scenes", type=click.IntRange(min=20), default=320, show_default=True, help="Scenes to draw.")
+@click.option("--scenes", type=click.IntRange(min=20), default=280, show_default=True, help="Scenes to draw.")
 @_with(_settings)
 @_seed
 @_json

@@ -52,7 +52,7 @@ class Settings:
     rotate: bool = _setting(True, "turn training images by quarter turns at random")
     colour: float = _setting(0.3, "strength of random changes of light and colour", 0.0, 1.0)
     parts_weight: float = _setting(1.0, "weight of the parts' loss beside the objects'", 0.0)
-    score_floor: float = _setting(0.01, "detections below this score are not kept", 0.0, 1.0)
+    score_floor: float = _setting(0.03, "detections below this score are not kept", 0.0, 1.0)
     nms_iou: float = _setting(0.5, "IoU above which the less sure of two detections of a class is dropped", 0.0, 1.0)
     max_detections: int = _setting(300, "most detections of a class in an image", 1)
     save_every: int = _setting(1, "epochs from one checkpoint to the next", 1)
@@ -185,5 +185,5 @@ def describe() -> str:
     return "\n".join(lines)
 
 
-DEMO: Final = Settings(epochs=12, input=(256, 256), learning_rate=2e-3)
+DEMO: Final = Settings(epochs=10, input=(256, 256), learning_rate=2e-3)
 """What `ppnlab demo` trains with: enough for scenes of 256 pixels, in minutes on two cores."""
