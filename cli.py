@@ -3,13 +3,15 @@
 Only click is imported here; each command imports what it needs, so that `ppnlab --help` and `convert` load no network.
 """
 
+import contextlib
+import errno
 import json
 import shlex
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
@@ -22,6 +24,10 @@ if TYPE_CHECKING:
 
 INTERRUPTED = 130
 WITH_FINDINGS = 3
+_BAR = 30
+"""Characters of a progress bar."""
+_REDRAWN = 0.2
+"""Seconds from one drawing of a progress bar to the next."""
 _EXISTING = click.Path(path_type=Path)
 
 
@@ -36,6 +42,10 @@ class _Group(click.Group):
             raise click.UsageError(str(error)) from error
         except PpnlabError as error:
             raise click.ClickException(str(error)) from error
+        except KeyboardInterrupt:
+            # Every output is written whole: what stands is finished, what is not finished does not stand.
+            click.echo("\nInterrupted.", err=True)
+            raise click.exceptions.Exit(INTERRUPTED) from None
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
@@ -67,15 +77,27 @@ _json = click.option("--json", "as_json", is_flag=True, help="Print one JSON obj
 _seed = click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Start of all chance.")
 _settings = [
     click.option("--config", type=_EXISTING, metavar="FILE.toml", help="Settings from a TOML file."),
-    click.option("--set", "assignments", multiple=True, metavar="KEY=VALUE", help="One setting; goes before --config."),
+    click.option(
+        "--set", "assignments", multiple=True, metavar="KEY=VALUE", help="One setting; wins over --config. Repeatable."
+    ),
 ]
 _weights = click.option(
     "--weights", type=click.Choice(["best", "last"]), default="best", show_default=True, help="Which weights."
 )
 _scoring = [
-    click.option("--matching", type=click.Choice(["coco", "voc"]), default="coco", show_default=True),
     click.option(
-        "--ap", type=click.Choice(["coco-101", "all-point", "11-point"]), default="coco-101", show_default=True
+        "--matching",
+        type=click.Choice(["coco", "voc"]),
+        default="coco",
+        show_default=True,
+        help="How detections are paired with truth.",
+    ),
+    click.option(
+        "--ap",
+        type=click.Choice(["coco-101", "all-point", "11-point"]),
+        default="coco-101",
+        show_default=True,
+        help="How AP is read from the precision-recall curve.",
     ),
     click.option("--iou", type=float, default=0.5, show_default=True, help="Least IoU of a hit for P, R and F1."),
     click.option(
@@ -112,22 +134,43 @@ def _pairs(texts: Sequence[str], separator: str, option: str) -> dict[str, str]:
     return pairs
 
 
-def _counter(label: str) -> Callable[[int, int], None]:
-    """Return a callback that draws a progress bar on a terminal once a second has passed, and nothing elsewhere."""
-    began, shown = time.monotonic(), sys.stderr.isatty()
+@contextlib.contextmanager
+def _counter(label: str) -> Iterator[Callable[[int, int], None]]:
+    """Give a callback that draws a progress bar on a terminal once a second has passed, and nothing elsewhere."""
+    began = drawn = time.monotonic()
+    on_terminal, open_line = sys.stderr is not None and sys.stderr.isatty(), False
 
     def show(done: int, total: int) -> None:
-        late = time.monotonic() - began > 1.0
-        if shown and late and (done == total or done % max(1, total // 200) == 0):
-            click.echo(f"\r{label} {done}/{total}" + ("\n" if done == total else ""), err=True, nl=False)
+        nonlocal drawn, open_line
+        now = time.monotonic()
+        if on_terminal and (now - drawn > _REDRAWN if open_line else now - began > 1.0):
+            click.echo(f"\r{label} {_bar(done, total, now - began)}", err=True, nl=False)
+            drawn, open_line = now, True
 
-    return show
+    try:
+        yield show
+    finally:
+        if open_line:
+            click.echo("\r\x1b[K", err=True, nl=False)
+
+
+def _bar(done: int, total: int, seconds: float) -> str:
+    full = _BAR * done // max(1, total)
+    left = round(seconds * (total - done) / max(1, done))
+    return f"[{'#' * full}{'.' * (_BAR - full)}] {done}/{total}, {left // 60}:{left % 60:02d} left "
 
 
 @main.command()
 @click.argument("source", type=_EXISTING)
 @click.argument("dest", type=_EXISTING)
-@click.option("--from", "source_form", type=click.Choice(["auto", "labelme"]), default="auto", show_default=True)
+@click.option(
+    "--from",
+    "source_form",
+    type=click.Choice(["auto", "labelme"]),
+    default="auto",
+    show_default=True,
+    help="What SOURCE holds.",
+)
 @click.option("--parts", multiple=True, metavar="PART:OBJECT", help="A label that is a part of another; repeatable.")
 @click.option("--classes", metavar="A,B", help="The labels to keep, in this order. [default: all, by name]")
 @click.option("--rename", multiple=True, metavar="OLD=NEW", help="Give a label another name; repeatable.")
@@ -151,16 +194,17 @@ def convert(
     """
     from annotations.convert import convert_labelme
 
-    report = convert_labelme(
-        source,
-        dest,
-        parts=_pairs(parts, ":", "--parts"),
-        classes=[name.strip() for name in classes.split(",")] if classes is not None else None,
-        rename=_pairs(rename, "=", "--rename"),
-        strict=strict,
-        command=_command_line(),
-        progress=_counter("converting"),
-    )
+    with _counter("converting") as progress:
+        report = convert_labelme(
+            source,
+            dest,
+            parts=_pairs(parts, ":", "--parts"),
+            classes=[name.strip() for name in classes.split(",")] if classes is not None else None,
+            rename=_pairs(rename, "=", "--rename"),
+            strict=strict,
+            command=_command_line(),
+            progress=progress,
+        )
     summary = report.summary()
     for finding in report.findings:
         if finding.severity == "error":
@@ -171,7 +215,12 @@ def convert(
 
 
 def _print_json_or(as_json: bool, values: Mapping[str, Any], text: Callable[[], str]) -> None:
-    click.echo(json.dumps(values, indent=2, ensure_ascii=False) if as_json else text())
+    try:
+        click.echo(json.dumps(values, indent=2, ensure_ascii=False) if as_json else text())
+    except OSError as error:
+        if error.errno == errno.EPIPE:
+            raise  # the reader has had enough, as `head` has; click leaves in silence
+        raise PpnlabError(f"stdout: output must be writable, got {error.strerror or error}") from error
 
 
 def _conversion_text(summary: Mapping[str, Any], dest: Path) -> str:
@@ -201,13 +250,21 @@ def _table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> list[str]:
 
 @main.command()
 @click.argument("dataset", type=_EXISTING)
-@click.option("--ratios", default="70/15/15", show_default=True, metavar="TRAIN/VAL/TEST")
-@click.option("--by", type=click.Choice(["group", "image"]), default="group", show_default=True)
+@click.option("--ratios", default="70/15/15", show_default=True, metavar="TRAIN/VAL/TEST", help="Shares of the splits.")
+@click.option(
+    "--by",
+    type=click.Choice(["group", "image"]),
+    default="group",
+    show_default=True,
+    help="What stays together: the images of a group, where they have one, or nothing.",
+)
 @click.option("--again", is_flag=True, help="Also move images that have a split.")
 @_seed
 @_json
 def split(dataset: Path, ratios: str, by: str, again: bool, seed: int, as_json: bool) -> None:
-    """Give every image of a box dataset a split, by a hash of its name: new images move no old one.
+    """Give every image of a box dataset a split.
+
+    It depends on a hash of the image's name (or group) and the seed alone: new images move no old one.
 
     \b
     Example:
@@ -246,9 +303,9 @@ def _show_config(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:
 def train(
     dataset: Path, run: Path, config: Path | None, assignments: tuple[str, ...], resume_it: bool, as_json: bool
 ) -> None:
-    """Train a detector on a dataset's train images; its val images choose the best checkpoint.
+    """Train a detector on the train images of a dataset.
 
-    Ctrl-C saves everything first; `ppnlab resume RUN` goes on.
+    Its val images choose the best checkpoint. Ctrl-C saves everything first; `ppnlab resume RUN` goes on.
 
     \b
     Example:
@@ -274,7 +331,9 @@ def train(
 @click.option("--data", type=_EXISTING, help="Where the dataset lies now.")
 @_json
 def resume(run: Path, epochs: int | None, assignments: tuple[str, ...], data: Path | None, as_json: bool) -> None:
-    """Go on with a training from its newest whole checkpoint, as if it had never stopped.
+    """Go on with a training from its newest whole checkpoint.
+
+    The result is that of a training which never stopped.
 
     \b
     Example:
@@ -318,8 +377,17 @@ def _unless_interrupted(run: Path, work: Callable[[], "Trained"]) -> "Trained":
     try:
         return work()
     except Interrupted as stop:
-        click.echo(f"Stopped: {stop}. Go on with: ppnlab resume {shlex.quote(str(run))}", err=True)
-        sys.exit(INTERRUPTED)
+        _leave(f"Stopped: {stop}", run)
+    except KeyboardInterrupt:
+        # While the network was loading, or a second Ctrl-C that would not wait for the step to end.
+        if not (run / "config.json").exists():
+            raise
+        _leave("Stopped at once; what was saved before is whole", run)
+
+
+def _leave(how: str, run: Path) -> NoReturn:
+    click.echo(f"{how}. Go on with: ppnlab resume {shlex.quote(str(run))}", err=True)
+    sys.exit(INTERRUPTED)
 
 
 def _finish(done: "Trained", as_json: bool) -> None:
@@ -370,7 +438,8 @@ def predict(
     files = picture_files(images)
     predictor = load_predictor(run, weights)
     drawn = threshold if not forms or "images" in forms else None
-    done = predict_files(predictor, files, output, drawn_above=drawn, progress=_counter("predicting"))
+    with _counter("predicting") as progress:
+        done = predict_files(predictor, files, output, drawn_above=drawn, progress=progress)
     for fault in done.faults:
         click.echo(f"error: {fault}", err=True)
     sure = int((done.detections.score >= threshold).sum())
@@ -404,7 +473,9 @@ def evaluate(
     as_json: bool,
     **scoring: Any,  # noqa: ANN401
 ) -> None:
-    """Detect on train, val and test, and write metrics.json, tables and a report page.
+    """Write the figures and the report for train, val and test.
+
+    Detects on each split; writes metrics.json, tables, detections.csv and report.html.
 
     \b
     Example:
@@ -432,7 +503,8 @@ def _evaluate(
     place = data or dataset_of(at, config)
     predictor = load_predictor(run, weights)
     # val is always among them: it chooses the score threshold.
-    dataset, detections = detect_splits(predictor, read_dataset(place), splits, _counter("detecting"))
+    with _counter("detecting") as progress:
+        dataset, detections = detect_splits(predictor, read_dataset(place), splits, progress)
     metrics = evaluate_splits(dataset, detections, settings, splits or None)
     facts = {"run": run.name, "weights": f"{weights} (step {predictor.step})", "command": _command_line()}
     page = PageSettings(title=f"Detection report: {run.name}", history=at.history(), facts=facts)
@@ -486,7 +558,9 @@ def _figures(part: Any) -> list[object]:  # noqa: ANN401
 @_with(_scoring)
 @_json
 def score(truth: Path, detections: Path, report: Path | None, as_json: bool, **scoring: Any) -> None:  # noqa: ANN401
-    """Score detections against truth from files alone: box dataset or COCO JSON, detections.csv or COCO results.
+    """Score detections against truth, from files alone.
+
+    TRUTH is a box dataset, a Labelme folder or COCO JSON; DETECTIONS are detections.csv or COCO results.
 
     \b
     Example:
@@ -518,9 +592,10 @@ def _write_scores(report: Path, dataset: "BoxDataset", found: "Detections", metr
 def demo(
     directory: Path, scenes: int, config: Path | None, assignments: tuple[str, ...], seed: int, as_json: bool
 ) -> None:
-    """Do the whole job on drawn scenes with QR codes: annotations, dataset, training, report.
+    """Do the whole job on drawn scenes with QR codes.
 
-    Leaves DIR/labelme, DIR/dataset, DIR/run and DIR/report. Takes some minutes on two cores.
+    Draws them with their annotations, converts, trains and reports: DIR/labelme, DIR/dataset, DIR/run and DIR/report.
+    Takes some minutes on two cores.
 
     \b
     Example:
@@ -538,7 +613,8 @@ def demo(
     settings = settings.changed(parse_assignments(assignments), "--set")
     refuse_existing(directory)
     click.echo(f"1/4 drawing {scenes} scenes with their Labelme files: {directory / 'labelme'}", err=True)
-    write_scenes(directory / "labelme", scenes, seed, progress=_counter("drawing"))
+    with _counter("drawing") as progress:
+        write_scenes(directory / "labelme", scenes, seed, progress=progress)
     click.echo(f"2/4 converting them to a box dataset: {directory / 'dataset'}", err=True)
     convert_labelme(directory / "labelme", directory / "dataset", parts={"fip": "qr_code"}, command=_command_line())
     click.echo(f"3/4 training {settings.epochs} epochs: {directory / 'run'}", err=True)
