@@ -18,6 +18,8 @@ from evaluation.pairs import Pairs, overlapping_pairs
 
 MATCHINGS = ("coco", "voc")
 _NOBODY = -1
+_OF_DETECTIONS = ("detection_row", "image_row", "class_id", "score", "truth_row", "iou")
+_OF_TRUTH = ("every_truth_row", "every_truth_image_row", "every_truth_class_id")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -41,13 +43,10 @@ class MatchTable:
     every_truth_class_id: NDArray[np.int64]
 
     def __post_init__(self) -> None:
-        for name in ("detection_row", "image_row", "class_id", "truth_row"):
-            object.__setattr__(self, name, column("MatchTable", name, getattr(self, name), np.int64, (len(self),)))
-        for name in ("score", "iou"):
-            object.__setattr__(self, name, column("MatchTable", name, getattr(self, name), np.float64, (len(self),)))
-        truths = (len(self.every_truth_row),)
-        for name in ("every_truth_row", "every_truth_image_row", "every_truth_class_id"):
-            object.__setattr__(self, name, column("MatchTable", name, getattr(self, name), np.int64, truths))
+        for names, rows in ((_OF_DETECTIONS, len(self.detection_row)), (_OF_TRUTH, len(self.every_truth_row))):
+            for name in names:
+                dtype = np.float64 if name in ("score", "iou") else np.int64
+                object.__setattr__(self, name, column("MatchTable", name, getattr(self, name), dtype, (rows,)))
 
     def __len__(self) -> int:
         return len(self.detection_row)
@@ -60,14 +59,8 @@ class MatchTable:
     def of_images(self, inside: NDArray[np.bool_]) -> Self:
         """Return the table of the images whose rows are true in `inside` (images,); rows keep their numbers."""
         kept, truths = inside[self.image_row], inside[self.every_truth_image_row]
-        return replace(
-            self,
-            **{n: getattr(self, n)[kept] for n in self.__slots__ if n not in _WHOLE and not n.startswith("every_")},
-            **{n: getattr(self, n)[truths] for n in self.__slots__ if n.startswith("every_")},
-        )
-
-
-_WHOLE = frozenset({"matching", "iou_threshold"})
+        columns = {name: getattr(self, name)[kept] for name in _OF_DETECTIONS}
+        return replace(self, **columns, **{name: getattr(self, name)[truths] for name in _OF_TRUTH})
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -101,6 +101,7 @@ def page_html(dataset: BoxDataset, detections: Detections, metrics: Metrics, pag
         rows=_HEADLINE_ROWS,
         class_rows=_CLASS_ROWS,
         charts=_class_charts(dataset, metrics),
+        most_charts=_MOST_CHARTS,
         histories=_history_charts(page.history or {}),
         galleries=_galleries(dataset, detections, metrics, page),
         kinds=KINDS,
