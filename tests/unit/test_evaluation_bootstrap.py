@@ -125,7 +125,9 @@ def test_an_interval_holds_where_every_resample_lies_on_one_side() -> None:
 def test_one_image_with_truth_has_no_interval_and_a_reason() -> None:
     table = images(3)
     box = (0, 0, 9, 9)
-    split = evaluate_splits(dataset(table, [(0, 0, box)]), detections(table, [(0, 0, box, 0.9)])).splits["all"]
+    # Two objects, but one image: drawing images again cannot make them vary.
+    truth = dataset(table, [(0, 0, box), (0, 0, (20, 20, 30, 30))])
+    split = evaluate_splits(truth, detections(table, [(0, 0, box, 0.9)])).splits["all"]
     assert split.ap50_ci is None
     assert split.undefined == {"ap50_ci": "too-few-images"}
     assert split.classes["code"].undefined == {"ap50_ci": "too-few-images"}
