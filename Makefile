@@ -14,7 +14,7 @@ $(STAMP): requirements.lock pyproject.toml
 	@if command -v uv >/dev/null 2>&1; then \
 		set -e; \
 		test -x $(BIN)/python || uv venv --quiet --python $(PYTHON) $(VENV); \
-		VIRTUAL_ENV=$(VENV) uv pip install --quiet --require-hashes -r requirements.lock; \
+		VIRTUAL_ENV=$(VENV) uv pip install --quiet --compile-bytecode --require-hashes -r requirements.lock; \
 		VIRTUAL_ENV=$(VENV) uv pip install --quiet --no-deps --no-build-isolation -e .; \
 	else \
 		set -e; \
