@@ -123,13 +123,13 @@ def _command_line() -> str:
     return shlex.join(["ppnlab", *sys.argv[1:]])
 
 
-def _pairs(texts: Sequence[str], separator: str, option: str) -> dict[str, str]:
+def _pairs(texts: Sequence[str], separator: str, form: str) -> dict[str, str]:
     pairs = {}
     for text in texts:
         for item in text.split(","):
             left, found, right = item.partition(separator)
             if not (found and left.strip() and right.strip()):
-                raise UsageError(f"{option} must be LEFT{separator}RIGHT, got {item!r}")
+                raise UsageError(f"{form}, got {item!r}")
             pairs[left.strip()] = right.strip()
     return pairs
 
@@ -198,9 +198,9 @@ def convert(
         report = convert_labelme(
             source,
             dest,
-            parts=_pairs(parts, ":", "--parts"),
+            parts=_pairs(parts, ":", "--parts must be PART:OBJECT"),
             classes=[name.strip() for name in classes.split(",")] if classes is not None else None,
-            rename=_pairs(rename, "=", "--rename"),
+            rename=_pairs(rename, "=", "--rename must be OLD=NEW"),
             strict=strict,
             command=_command_line(),
             progress=progress,
@@ -408,7 +408,9 @@ def _finish(done: "Trained", as_json: bool) -> None:
 @main.command()
 @click.argument("run", type=_EXISTING)
 @click.argument("images", type=_EXISTING, nargs=-1, required=True)
-@click.option("--output", "-o", type=_EXISTING, default=Path("predictions"), show_default=True)
+@click.option(
+    "--output", "-o", type=_EXISTING, default=Path("predictions"), show_default=True, help="Folder to write into."
+)
 @click.option(
     "--to", "forms", type=click.Choice(["csv", "images"]), multiple=True, help="What to write. [default: both]"
 )
