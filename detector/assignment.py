@@ -56,7 +56,7 @@ def assign(probabilities: Tensor, boxes: Tensor, cells: Cells, truth: Tensor, tr
     """Return the targets of every cell, without gradient.
 
     `probabilities` (B, A, C) and `boxes` (B, A, 4) are what the cells say now; `truth` is (B, M, 4) xyxy input pixels,
-    padded, and `truth_class` (B, M) with -1 at padding. M may be 0 and an image may have no object.
+    padded, and `truth_class` (B, M) with -1 at padding. An image may have no object; M is at least 1.
     """
     real = truth_class >= 0
     sides = ops.maximum(truth[..., 2:] - truth[..., :2], 0.0)
@@ -90,8 +90,11 @@ def assign(probabilities: Tensor, boxes: Tensor, cells: Cells, truth: Tensor, tr
 def padded(
     boxes: list[np.ndarray[Any, np.dtype[np.float64]]], classes: list[np.ndarray[Any, np.dtype[np.int64]]]
 ) -> tuple[np.ndarray[Any, np.dtype[np.float32]], np.ndarray[Any, np.dtype[np.int32]]]:
-    """Return the boxes (B, M, 4) and class ids (B, M) of B images, M of the fullest; -1 marks the padding."""
-    most = max((len(item) for item in classes), default=0)
+    """Return the boxes (B, M, 4) and class ids (B, M) of B images, M of the fullest; -1 marks the padding.
+
+    M is at least 1, even without any object: keras takes no maximum of nothing.
+    """
+    most = max([1, *map(len, classes)])
     all_boxes = np.zeros((len(boxes), most, 4), np.float32)
     all_classes = np.full((len(boxes), most), -1, np.int32)
     for row, (image_boxes, image_classes) in enumerate(zip(boxes, classes, strict=True)):

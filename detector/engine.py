@@ -39,7 +39,7 @@ def prediction_step(model: keras.Model) -> Callable[[NDArray[np.uint8]], Outputs
     size = model.input_shape[1:]
     signature = [tf.TensorSpec((None, *size), tf.uint8)]
 
-    @tf.function(input_signature=signature, jit_compile=False)  # type: ignore[untyped-decorator]
+    @tf.function(input_signature=signature, jit_compile=False, autograph=False)  # type: ignore[untyped-decorator]
     def compiled(pictures: Tensor) -> dict[str, Tensor]:
         return dict(model(tf.cast(pictures, tf.float32), training=False))
 
@@ -95,7 +95,7 @@ class Trainer:
         batch_spec = {name: tf.TensorSpec(shape, dtype) for name, (shape, dtype) in family.signature.items()}
         scalar = tf.TensorSpec((), tf.float32)
 
-        @tf.function(input_signature=[batch_spec, scalar, scalar], jit_compile=False)  # type: ignore[untyped-decorator]
+        @tf.function(input_signature=[batch_spec, scalar, scalar], jit_compile=False, autograph=False)  # type: ignore[untyped-decorator]
         def step(batch: Mapping[str, Tensor], number: Tensor, rate: Tensor) -> dict[str, Tensor]:
             with tf.GradientTape() as tape:
                 outputs = model(tf.cast(batch["picture"], tf.float32), training=True)

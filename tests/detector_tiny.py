@@ -1,0 +1,73 @@
+"""A family of the loop with a network of a few weights: it tells the loop's faults in seconds."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+from detector_samples import QUICK, Watch
+from keras import ops
+
+from detector.checkpoint import Progress
+from detector.family import Batch, Predict, Scores
+from detector.loop import Loop
+from detector.order import batch_rows, sample_generator, steps_per_epoch
+from detector.run_directory import Run, create_run
+from detector.settings import Settings
+
+CONFIG = {"settings": {}, "classes": [], "parts": {}, "dataset": {}}
+SIDE = 8
+
+
+class TinyFamily:
+    """8 pictures of noise in 8 x 8 pixels, whose brightness is to be told; `broken` is a step with a loss of inf."""
+
+    images = 8
+    signature: Mapping[str, tuple[tuple[int | None, ...], str]] = {
+        "picture": ((None, SIDE, SIDE, 3), "uint8"),
+        "target": ((None, 1), "float32"),
+    }
+
+    def __init__(self, settings: Settings, broken: int | None = None) -> None:
+        self.settings, self.broken = settings, broken
+        self.pretrained: list[bool] = []
+
+    def batch(self, step: int) -> Batch:
+        rows = batch_rows(self.settings.seed, step, self.images, self.settings.batch)
+        epoch = step // steps_per_epoch(self.images, self.settings.batch)
+        noise = [sample_generator(self.settings.seed, epoch, int(row)).normal(0, 9, (SIDE, SIDE, 3)) for row in rows]
+        picture = (28 * rows[:, None, None, None] + noise).clip(0, 255).astype(np.uint8)
+        target = np.full((len(rows), 1), np.inf) if step == self.broken else rows[:, None] / 8
+        return {"picture": picture, "target": target.astype(np.float32)}
+
+    def build(self, *, pretrained: bool) -> keras.Model:
+        self.pretrained.append(pretrained)
+        picture = keras.Input((SIDE, SIDE, 3), name="picture")
+        x = keras.layers.Conv2D(4, 3, name="plain_conv")(picture / 128)
+        x = keras.layers.BatchNormalization(momentum=0.9, name="plain_bn")(x)
+        x = keras.layers.GlobalAveragePooling2D(name="plain_mean")(x)
+        return keras.Model(picture, {"told": keras.layers.Dense(1, name="head")(x)})
+
+    def is_trunk(self, layer: str) -> bool:
+        return layer.startswith("plain")
+
+    def losses(self, outputs: Mapping[str, Any], batch: Mapping[str, Any]) -> dict[str, Any]:
+        gap = outputs["told"] - batch["target"]
+        return {"square_loss": ops.mean(ops.square(gap)), "size_loss": 0.01 * ops.mean(ops.square(outputs["told"]))}
+
+    def monitor(self, predict: Predict) -> Scores:
+        picture = np.arange(8, dtype=np.uint8).reshape(8, 1, 1, 1) * np.full((1, SIDE, SIDE, 3), 28, np.uint8)
+        gap = predict(picture)["told"][:, 0] - np.arange(8) / 8
+        return {"ap": float(1 / (1 + np.square(gap).mean())), "ap50": None}
+
+
+SETTINGS = QUICK.changed({"batch": 3, "learning_rate": 0.01}, "tests")
+"""8 images in steps of 3, 3 and 2: 3 epochs are 9 steps."""
+
+
+def train(path: Path, watch: Watch | None = None, settings: Settings = SETTINGS, broken: int | None = None) -> Progress:
+    """Begin a run, or go on with it, as `detector.training` does."""
+    run = Run(path) if path.exists() else create_run(path, CONFIG)
+    with run.locked():
+        return Loop(run, TinyFamily(settings, broken), settings, watch or Watch()).train()
