@@ -6,6 +6,7 @@ Only click is imported here; each command imports what it needs, so that `ppnlab
 import contextlib
 import errno
 import json
+import os
 import shlex
 import sys
 import time
@@ -19,6 +20,7 @@ from annotations.errors import PpnlabError, UsageError
 
 if TYPE_CHECKING:
     from annotations.tables import BoxDataset, Detections
+    from detector.loop import Watcher
     from detector.training import Trained
     from evaluation.figures import Metrics, ScoreSettings
 
@@ -36,6 +38,7 @@ class _Group(click.Group):
 
     def invoke(self, ctx: click.Context) -> object:
         """Run the command."""
+        _replace_closed_streams()
         try:
             return super().invoke(ctx)
         except UsageError as error:
@@ -58,6 +61,13 @@ class _Group(click.Group):
 
             close = difflib.get_close_matches(args[0], self.list_commands(ctx), n=1)
             raise click.UsageError(f"{error.message} Did you mean {close[0]!r}?" if close else error.message) from error
+
+
+def _replace_closed_streams() -> None:
+    # A descriptor that was closed is the next file's: TensorFlow's remarks to stderr would end in a run's lock.
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, Path(os.devnull).open(mode))
 
 
 @click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -138,7 +148,7 @@ def _pairs(texts: Sequence[str], separator: str, form: str) -> dict[str, str]:
 def _counter(label: str) -> Iterator[Callable[[int, int], None]]:
     """Give a callback that draws a progress bar on a terminal once a second has passed, and nothing elsewhere."""
     began = drawn = time.monotonic()
-    on_terminal, open_line = sys.stderr is not None and sys.stderr.isatty(), False
+    on_terminal, open_line = sys.stderr.isatty(), False
 
     def show(done: int, total: int) -> None:
         nonlocal drawn, open_line
@@ -348,21 +358,17 @@ def resume(run: Path, epochs: int | None, assignments: tuple[str, ...], data: Pa
 
 
 def _trained(dataset: Path, run: Path, settings: Any) -> "Trained":  # noqa: ANN401
-    from detector.progress_bar import ProgressBar
     from detector.training import start
 
-    monitor = _monitor()
-    with ProgressBar() as watch:
-        return _unless_interrupted(run, lambda: start(dataset, run, settings, monitor, watch, _command_line()))
+    monitor, command = _monitor(), _command_line()
+    return _unless_interrupted(run, lambda watch: start(dataset, run, settings, monitor, watch, command))
 
 
 def _resumed(run: Path, changes: Mapping[str, Any], data: Path | None) -> "Trained":
-    from detector.progress_bar import ProgressBar
     from detector.training import go_on
 
     monitor = _monitor()
-    with ProgressBar() as watch:
-        return _unless_interrupted(run, lambda: go_on(run, changes, data, monitor, watch))
+    return _unless_interrupted(run, lambda watch: go_on(run, changes, data, monitor, watch))
 
 
 def _monitor() -> Any:  # noqa: ANN401
@@ -371,11 +377,14 @@ def _monitor() -> Any:  # noqa: ANN401
     return monitor_ap
 
 
-def _unless_interrupted(run: Path, work: Callable[[], "Trained"]) -> "Trained":
+def _unless_interrupted(run: Path, work: Callable[["Watcher"], "Trained"]) -> "Trained":
+    from detector.progress_bar import ProgressBar
     from detector.stopping import Interrupted
 
+    _announce_network()
     try:
-        return work()
+        with ProgressBar() as watch:
+            return work(watch)
     except Interrupted as stop:
         _leave(f"Stopped: {stop}", run)
     except KeyboardInterrupt:
@@ -383,6 +392,12 @@ def _unless_interrupted(run: Path, work: Callable[[], "Trained"]) -> "Trained":
         if not (run / "config.json").exists():
             raise
         _leave("Stopped at once; what was saved before is whole", run)
+
+
+def _announce_network() -> None:
+    # It takes seconds to load and to compile, before there is any progress to draw.
+    if sys.stderr.isatty():
+        click.echo("loading the network ...", err=True)
 
 
 def _leave(how: str, run: Path) -> NoReturn:
@@ -401,7 +416,7 @@ def _finish(done: "Trained", as_json: bool) -> None:
     best = (
         "none yet" if done.best_score is None else f"step {done.best_step} with val AP@[.5:.95] {done.best_score:.3f}"
     )
-    text = f"{done.epochs} epochs in {done.run.path}; best: {best}\nNext: ppnlab evaluate {done.run.path}"
+    text = f"{done.epochs} epochs in {done.run.path}; best: {best}\nNext: ppnlab evaluate {shlex.quote(str(done.run.path))}"
     _print_json_or(as_json, values, lambda: text)
 
 
@@ -438,6 +453,7 @@ def predict(
     from detector.weights import load_predictor
 
     files = picture_files(images)
+    _announce_network()
     predictor = load_predictor(run, weights)
     drawn = threshold if not forms or "images" in forms else None
     with _counter("predicting") as progress:
@@ -503,16 +519,26 @@ def _evaluate(
     at = Run(run)
     config = at.config()
     place = data or dataset_of(at, config)
+    _announce_network()
     predictor = load_predictor(run, weights)
+    _make(output)
     # val is always among them: it chooses the score threshold.
     with _counter("detecting") as progress:
         dataset, detections = detect_splits(predictor, read_dataset(place), splits, progress)
+    # First of all: whatever the report meets, `ppnlab score` can make it again from these.
+    write_detections(output / "detections.csv", dataset.images, dataset.classes, detections)
     metrics = evaluate_splits(dataset, detections, settings, splits or None)
     facts = {"run": run.name, "weights": f"{weights} (step {predictor.step})", "command": _command_line()}
     page = PageSettings(title=f"Detection report: {run.name}", history=at.history(), facts=facts)
-    written = write_report(output, dataset, detections, metrics, page)
-    write_detections(output / "detections.csv", dataset.images, dataset.classes, detections)
-    return metrics, written
+    return metrics, write_report(output, dataset, detections, metrics, page)
+
+
+def _make(directory: Path) -> None:
+    # Before the work of minutes whose result is to go there.
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise PpnlabError(f"{directory}: output must be writable, got {error.strerror or error}") from error
 
 
 def _score_settings(scoring: Mapping[str, Any]) -> "ScoreSettings":

@@ -77,8 +77,8 @@ def _read(terminal: int) -> bytes:
 
 
 def test_a_progress_bar_appears_on_a_terminal_after_a_second_and_goes_at_the_end() -> None:
-    slow = "import cli, time\nwith cli._counter('drawing') as show:\n for n in range(12): time.sleep(0.15); show(n + 1, 12)"
-    status, sent = on_terminal(f"{slow}\nprint('done')")
+    head = "import cli, time\nwith cli._counter('drawing') as show:\n"
+    status, sent = on_terminal(f"{head} for n in range(12): time.sleep(0.15); show(n + 1, 12)\nprint('done')")
     assert status == 0
     assert "\rdrawing [#" in sent
     assert "0:00 left" in sent
