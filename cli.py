@@ -67,7 +67,7 @@ def _replace_closed_streams() -> None:
     # A descriptor that was closed is the next file's: TensorFlow's remarks to stderr would end in a run's lock.
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:
-            setattr(sys, name, Path(os.devnull).open(mode))
+            setattr(sys, name, Path(os.devnull).open(mode))  # noqa: SIM115
 
 
 @click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -405,6 +405,10 @@ def _leave(how: str, run: Path) -> NoReturn:
     sys.exit(INTERRUPTED)
 
 
+def _next(command: str, run: Path) -> str:
+    return f"Next: {shlex.join(['ppnlab', command, str(run)])}"
+
+
 def _finish(done: "Trained", as_json: bool) -> None:
     values = {
         "schema": 1,
@@ -416,7 +420,7 @@ def _finish(done: "Trained", as_json: bool) -> None:
     best = (
         "none yet" if done.best_score is None else f"step {done.best_step} with val AP@[.5:.95] {done.best_score:.3f}"
     )
-    text = f"{done.epochs} epochs in {done.run.path}; best: {best}\nNext: ppnlab evaluate {shlex.quote(str(done.run.path))}"
+    text = f"{done.epochs} epochs in {done.run.path}; best: {best}\n{_next('evaluate', done.run.path)}"
     _print_json_or(as_json, values, lambda: text)
 
 
