@@ -19,11 +19,15 @@ CHOICES: Final = ("best", "last")
 
 @dataclass(frozen=True)
 class Predictor:
-    """A network with a run's weights of `step`: `predict` gives raw outputs, `model` says what they mean."""
+    """A network with a run's weights of `step`: `predict` gives raw outputs, `model` says what they mean.
+
+    `damaged` says what was wrong with newer checkpoints, which had to be passed over.
+    """
 
     model: "PpnModel"
     predict: "Predict"
     step: int
+    damaged: tuple[str, ...] = ()
 
 
 def load_predictor(path: Path, which: str) -> Predictor:
@@ -52,4 +56,4 @@ def load_predictor(path: Path, which: str) -> Predictor:
     configure(model.settings.threads, deterministic=model.settings.deterministic)
     network = model.build(pretrained=False)
     assign_arrays(averaged_variables(network), {k: v for k, v in arrays.items() if k.startswith("averaged/")})
-    return Predictor(model, prediction_step(network), step)
+    return Predictor(model, prediction_step(network), step, tuple(newest.damaged.values()))

@@ -75,15 +75,14 @@ def test_a_run_leaves_one_row_an_epoch_and_the_newest_and_best_checkpoints(strai
     assert len((straight / "log.txt").read_text().splitlines()) == 3
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGUSR1])
-def test_a_stop_in_mid_epoch_changes_nothing(tmp_path: Path, straight: Path, number: signal.Signals) -> None:
+def test_a_stop_in_mid_epoch_changes_nothing(tmp_path: Path, straight: Path) -> None:
     path = tmp_path / "run"
-    with pytest.raises(Interrupted, match=rf"{number.name} came; step 5 is saved in .*step-00000005"):
-        train(path, at(5, lambda: os.kill(os.getpid(), number)))
+    with pytest.raises(Interrupted, match=r"SIGTERM came; step 5 is saved in .*step-00000005"):
+        train(path, at(5, lambda: os.kill(os.getpid(), signal.SIGTERM)))
     assert history(path)["epoch"] == [1]
     # And once more, just as the epoch ends.
     with pytest.raises(Interrupted, match="step 6 is saved"):
-        train(path, at(6, lambda: os.kill(os.getpid(), number)))
+        train(path, at(6, lambda: os.kill(os.getpid(), signal.SIGINT)))
     assert history(path)["epoch"] == [1, 2]
     watch = Watch()
     train(path, watch)
