@@ -19,18 +19,21 @@ import click
 from annotations.errors import PpnlabError, UsageError
 
 if TYPE_CHECKING:
+    from annotations.findings import Finding
     from annotations.tables import BoxDataset, Detections
     from detector.loop import Watcher
     from detector.training import Trained
     from evaluation.figures import Metrics, ScoreSettings
 
 INTERRUPTED = 130
+_WARNINGS_TOLD = 10
+"""Warnings of a conversion that go to stderr one by one; findings.csv has all."""
 WITH_FINDINGS = 3
 _BAR = 30
 """Characters of a progress bar."""
 _REDRAWN = 0.2
 """Seconds from one drawing of a progress bar to the next."""
-_EXISTING = click.Path(path_type=Path)
+_PATH = click.Path(path_type=Path)
 
 
 class _Group(click.Group):
@@ -86,7 +89,7 @@ def main() -> None:
 _json = click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of text.")
 _seed = click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Start of all chance.")
 _settings = [
-    click.option("--config", type=_EXISTING, metavar="FILE.toml", help="Settings from a TOML file."),
+    click.option("--config", type=_PATH, metavar="FILE.toml", help="Settings from a TOML file."),
     click.option(
         "--set", "assignments", multiple=True, metavar="KEY=VALUE", help="One setting; wins over --config. Repeatable."
     ),
@@ -171,8 +174,8 @@ def _bar(done: int, total: int, seconds: float) -> str:
 
 
 @main.command()
-@click.argument("source", type=_EXISTING)
-@click.argument("dest", type=_EXISTING)
+@click.argument("source", type=_PATH)
+@click.argument("dest", type=_PATH)
 @click.option(
     "--from",
     "source_form",
@@ -216,12 +219,19 @@ def convert(
             progress=progress,
         )
     summary = report.summary()
-    for finding in report.findings:
-        if finding.severity == "error":
-            where = f"{finding.source}: {finding.shape}: " if finding.shape else f"{finding.source}: "
-            click.echo(f"{finding.severity}: {where}{finding.message}", err=True)
+    _tell_findings(report.findings, dest)
     _print_json_or(as_json, summary, lambda: _conversion_text(summary, dest))
     sys.exit(report.exit_status)
+
+
+def _tell_findings(findings: Sequence["Finding"], dest: Path) -> None:
+    """Print all errors and the first few warnings to stderr."""
+    warnings = [finding for finding in findings if finding.severity == "warn"]
+    for finding in [finding for finding in findings if finding.severity == "error"] + warnings[:_WARNINGS_TOLD]:
+        where = ": ".join(part for part in (finding.source, finding.shape) if part)
+        click.echo(f"{finding.severity}: {where}: {finding.message}" if where else finding.message, err=True)
+    if len(warnings) > _WARNINGS_TOLD:
+        click.echo(f"warn: {len(warnings) - _WARNINGS_TOLD} more in {dest / 'findings.csv'}", err=True)
 
 
 def _print_json_or(as_json: bool, values: Mapping[str, Any], text: Callable[[], str]) -> None:
@@ -259,7 +269,7 @@ def _table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> list[str]:
 
 
 @main.command()
-@click.argument("dataset", type=_EXISTING)
+@click.argument("dataset", type=_PATH)
 @click.option("--ratios", default="70/15/15", show_default=True, metavar="TRAIN/VAL/TEST", help="Shares of the splits.")
 @click.option(
     "--by",
@@ -297,8 +307,8 @@ def _show_config(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:
 
 
 @main.command()
-@click.argument("dataset", type=_EXISTING)
-@click.argument("run", type=_EXISTING)
+@click.argument("dataset", type=_PATH)
+@click.argument("run", type=_PATH)
 @_with(_settings)
 @click.option("--resume", "resume_it", is_flag=True, help="Go on with RUN where it exists.")
 @click.option(
@@ -335,10 +345,10 @@ def train(
 
 
 @main.command()
-@click.argument("run", type=_EXISTING)
+@click.argument("run", type=_PATH)
 @click.option("--epochs", type=click.IntRange(min=1), help="Train to this many epochs in all.")
 @click.option("--set", "assignments", multiple=True, metavar="KEY=VALUE", help="Change a setting for the rest.")
-@click.option("--data", type=_EXISTING, help="Where the dataset lies now.")
+@click.option("--data", type=_PATH, help="Where the dataset lies now.")
 @_json
 def resume(run: Path, epochs: int | None, assignments: tuple[str, ...], data: Path | None, as_json: bool) -> None:
     """Go on with a training from its newest whole checkpoint.
@@ -425,10 +435,10 @@ def _finish(done: "Trained", as_json: bool) -> None:
 
 
 @main.command()
-@click.argument("run", type=_EXISTING)
-@click.argument("images", type=_EXISTING, nargs=-1, required=True)
+@click.argument("run", type=_PATH)
+@click.argument("images", type=_PATH, nargs=-1, required=True)
 @click.option(
-    "--output", "-o", type=_EXISTING, default=Path("predictions"), show_default=True, help="Folder to write into."
+    "--output", "-o", type=_PATH, default=Path("predictions"), show_default=True, help="Folder to write into."
 )
 @click.option(
     "--to", "forms", type=click.Choice(["csv", "images"]), multiple=True, help="What to write. [default: both]"
@@ -456,9 +466,10 @@ def predict(
     from detector.predicting import picture_files, predict_files
     from detector.weights import load_predictor
 
-    files = picture_files(images)
+    files = picture_files(images, output)
     _announce_network()
     predictor = load_predictor(run, weights)
+    _tell_damaged(predictor.damaged)
     drawn = threshold if not forms or "images" in forms else None
     with _counter("predicting") as progress:
         done = predict_files(predictor, files, output, drawn_above=drawn, progress=progress)
@@ -479,10 +490,10 @@ def predict(
 
 
 @main.command()
-@click.argument("run", type=_EXISTING)
+@click.argument("run", type=_PATH)
 @click.option("--split", "splits", multiple=True, type=click.Choice(["train", "val", "test"]), help="[default: all]")
-@click.option("--output", "-o", type=_EXISTING, help="Where the report goes. [default: RUN/report]")
-@click.option("--data", type=_EXISTING, help="Where the dataset lies now.")
+@click.option("--output", "-o", type=_PATH, help="Where the report goes. [default: RUN/report]")
+@click.option("--data", type=_PATH, help="Where the dataset lies now.")
 @_weights
 @_with(_scoring)
 @_json
@@ -504,8 +515,8 @@ def evaluate(
         ppnlab evaluate run --split val --split test
     """
     settings = _score_settings(scoring)
-    page = _evaluate(run, splits, output or run / "report", data, weights, settings)
-    _print_metrics(page[0], page[1], as_json)
+    metrics, page = _evaluate(run, splits, output or run / "report", data, weights, settings)
+    _print_metrics(metrics, page, as_json)
 
 
 def _evaluate(
@@ -515,7 +526,7 @@ def _evaluate(
     from annotations.detections import write_detections
     from detector.evaluating import detect_splits
     from detector.run_directory import Run
-    from detector.training import dataset_of
+    from detector.training import check_data, dataset_of
     from detector.weights import load_predictor
     from evaluation.metrics import evaluate_splits
     from evaluation.report import PageSettings, write_report
@@ -523,8 +534,11 @@ def _evaluate(
     at = Run(run)
     config = at.config()
     place = data or dataset_of(at, config)
+    # Splits drawn anew since would put images that were trained on into test.
+    check_data(place, config)
     _announce_network()
     predictor = load_predictor(run, weights)
+    _tell_damaged(predictor.damaged)
     _make(output)
     # val is always among them: it chooses the score threshold.
     with _counter("detecting") as progress:
@@ -532,9 +546,15 @@ def _evaluate(
     # First of all: whatever the report meets, `ppnlab score` can make it again from these.
     write_detections(output / "detections.csv", dataset.images, dataset.classes, detections)
     metrics = evaluate_splits(dataset, detections, settings, splits or None)
-    facts = {"run": run.name, "weights": f"{weights} (step {predictor.step})", "command": _command_line()}
-    page = PageSettings(title=f"Detection report: {run.name}", history=at.history(), facts=facts)
+    name = run.resolve().name
+    facts = {"run": name, "weights": f"{weights} (step {predictor.step})", "command": _command_line()}
+    page = PageSettings(title=f"Detection report: {name}", history=at.history(), facts=facts)
     return metrics, write_report(output, dataset, detections, metrics, page)
+
+
+def _tell_damaged(damaged: Sequence[str]) -> None:
+    for reason in damaged:
+        click.echo(f"warning: {reason}; an older checkpoint is used", err=True)
 
 
 def _make(directory: Path) -> None:
@@ -584,12 +604,20 @@ def _figures(part: Any) -> list[object]:  # noqa: ANN401
 
 
 @main.command()
-@click.argument("truth", type=_EXISTING)
-@click.argument("detections", type=_EXISTING)
-@click.option("--report", type=_EXISTING, metavar="DIR", help="Also write metrics.json, tables and a page there.")
+@click.argument("truth", type=_PATH)
+@click.argument("detections", type=_PATH)
+@click.option("--split", "splits", multiple=True, type=click.Choice(["train", "val", "test"]), help="[default: all]")
+@click.option("--report", type=_PATH, metavar="DIR", help="Also write metrics.json, tables and a page there.")
 @_with(_scoring)
 @_json
-def score(truth: Path, detections: Path, report: Path | None, as_json: bool, **scoring: Any) -> None:  # noqa: ANN401
+def score(
+    truth: Path,
+    detections: Path,
+    splits: tuple[str, ...],
+    report: Path | None,
+    as_json: bool,
+    **scoring: Any,  # noqa: ANN401
+) -> None:
     """Score detections against truth, from files alone.
 
     TRUTH is a box dataset, a Labelme folder or COCO JSON; DETECTIONS are detections.csv or COCO results.
@@ -604,7 +632,7 @@ def score(truth: Path, detections: Path, report: Path | None, as_json: bool, **s
     settings = _score_settings(scoring)
     dataset = read_truth(truth)
     found = read_results(detections, dataset)
-    metrics = evaluate_splits(dataset, found, settings, name=str(detections))
+    metrics = evaluate_splits(dataset, found, settings, splits or None, name=str(detections))
     page = _write_scores(report, dataset, found, metrics) if report is not None else None
     _print_metrics(metrics, page, as_json)
 
@@ -616,7 +644,7 @@ def _write_scores(report: Path, dataset: "BoxDataset", found: "Detections", metr
 
 
 @main.command()
-@click.argument("directory", type=_EXISTING, default=Path("demo"), metavar="[DIR]")
+@click.argument("directory", type=_PATH, default=Path("demo"), metavar="[DIR]")
 @click.option("--scenes", type=click.IntRange(min=20), default=280, show_default=True, help="Scenes to draw.")
 @_with(_settings)
 @_seed
@@ -643,7 +671,10 @@ def demo(
     if config is not None:
         settings = settings.changed(read_toml(config), str(config))
     settings = settings.changed(parse_assignments(assignments), "--set")
-    refuse_existing(directory)
+    try:
+        refuse_existing(directory)
+    except UsageError as error:
+        raise UsageError(f"{error}; remove it, or name another: ppnlab demo DIR") from error
     click.echo(f"1/4 drawing {scenes} scenes with their Labelme files: {directory / 'labelme'}", err=True)
     with _counter("drawing") as progress:
         write_scenes(directory / "labelme", scenes, seed, progress=progress)

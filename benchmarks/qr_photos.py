@@ -12,7 +12,7 @@ import sys
 import time
 from pathlib import Path
 
-SETTINGS = {"epochs": "30", "input": "416", "seed": "0"}
+SETTINGS = {"epochs": "40", "input": "416", "seed": "0"}
 
 
 def ppnlab(*arguments: str) -> None:

@@ -32,6 +32,9 @@ def configure(threads: int, *, deterministic: bool) -> None:
             raise PpnlabError(f"threads must stay the same within a process, got {threads}: {error}") from error
     if deterministic:
         tf.config.experimental.enable_op_determinism()
+    for card in tf.config.list_physical_devices("GPU"):
+        # On a shared machine the rest of the card's memory is somebody else's.
+        tf.config.experimental.set_memory_growth(card, True)
 
 
 def prediction_step(model: keras.Model) -> Callable[[NDArray[np.uint8]], Outputs]:
@@ -86,6 +89,9 @@ class Trainer:
         named |= averaged_variables(self.averaged)
         for group, (optimizer, _, _) in self._groups.items():
             named |= {f"{group}/{variable.path}": variable for variable in optimizer.variables}
+        count = 2 * len(self.model.variables) + sum(len(group[0].variables) for group in self._groups.values())
+        if len(named) != count:
+            raise ValueError(f"variables must have names of their own, got {len(named)} names for {count}")
         return named
 
     def _compiled(self, family: Family, settings: Settings) -> Callable[..., dict[str, Tensor]]:
@@ -102,7 +108,9 @@ class Trainer:
                 losses = family.losses(outputs, batch)
                 total = tf.add_n(list(losses.values()))
             gradients = tape.gradient(total, [variable.value for variable in trainable])
-            gradients, _ = tf.clip_by_global_norm(gradients, settings.clip_norm)
+            gradients, norm = tf.clip_by_global_norm(gradients, settings.clip_norm)
+            # An endless gradient behind a finite loss spoils the weights as well: the loss tells it.
+            total = tf.where(tf.math.is_finite(norm), total, norm)
             first = 0
             for optimizer, variables, share in groups:
                 optimizer.learning_rate.assign(rate * share)

@@ -10,6 +10,7 @@ from typing import Protocol
 from annotations.errors import PpnlabError
 from detector.checkpoint import (
     Progress,
+    checkpoint_path,
     newest_checkpoint,
     remove_checkpoint,
     remove_leftovers,
@@ -68,6 +69,11 @@ class Loop:
         begun = bool(steps_saved(run.checkpoints))
         # A run that has begun needs no file of pretrained weights any more: its checkpoints hold them.
         self.trainer = Trainer(family, settings, pretrained=not begun)
+        if not begun and run.history():
+            raise PpnlabError(
+                f"{run.checkpoints}: checkpoints must be there, for history.csv has epochs, got none; "
+                "copy them too, or start a new run"
+            )
         self.progress = self._restored() if begun else Progress()
 
     def _restored(self) -> Progress:
@@ -78,7 +84,12 @@ class Loop:
             self.run.event("checkpoint-damaged", reason=reason, kept_as=kept.name)
             self.watch.note(f"{reason}; it is kept as {kept.name}, going on from {newest.path.name}")
         self.trainer.load(newest.arrays)
-        return newest.progress
+        best = newest.progress.best_step
+        if best is None or checkpoint_path(self.run.checkpoints, best).exists():
+            return newest.progress
+        # The best was removed for a better one that is damaged now: the next epoch's is the best there is.
+        self.run.event("best-lost", step=best)
+        return replace(newest.progress, best_step=None, best_score=None)
 
     def train(self) -> Progress:
         """Train to the last epoch and return the progress made.
@@ -107,7 +118,7 @@ class Loop:
             if self.progress.step % self.plan.per_epoch == 0:
                 self._end_epoch()
                 last = time.monotonic()
-            if stop and self.progress.step < self.plan.total:
+            if stop:
                 path = self._save()
                 self.run.event("interrupted", signal=stop.signal, step=self.progress.step)
                 raise Interrupted(f"{stop.signal} came; step {self.progress.step} is saved in {path}")

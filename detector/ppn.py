@@ -91,7 +91,7 @@ class _Predictor:
         self.tower = layers.SeparableConv2D(width, kernel, padding="same", use_bias=False, name=f"{name}_tower")
         bias = keras.initializers.Constant(RARE)
         # Small first weights: all cells begin with their prior box and with the same low score.
-        small = keras.initializers.RandomNormal(stddev=0.01, seed=keras.random.SeedGenerator(len(name)))
+        small = keras.initializers.RandomNormal(stddev=0.01)
         self.logits = layers.Conv2D(
             classes, 1, kernel_initializer=small, bias_initializer=bias, name=f"{name}_class", dtype="float32"
         )

@@ -1,7 +1,8 @@
 """Detections on pictures that are in no dataset: find the files, predict, write tables and drawings."""
 
+import contextlib
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 from annotations.dataset import images_text
 from annotations.detections import write_detections
 from annotations.drawing import COLOURS, draw_boxes
-from annotations.errors import AnnotationError, UsageError
+from annotations.errors import AnnotationError, PpnlabError
 from annotations.pictures import SUFFIXES, read_picture, write_picture
 from annotations.tables import Detections, Images
 from annotations.whole import write_whole
@@ -34,24 +35,34 @@ class Prediction:
     faults: tuple[str, ...]
 
 
-def picture_files(places: Iterable[Path]) -> list[Path]:
-    """Return the files among `places` and the pictures (by suffix) below the folders among them, in order.
+def picture_files(places: Iterable[Path], output: Path) -> list[Path]:
+    """Return the files among `places` and the pictures (by suffix) below the folders among them, in order, each once.
+
+    Hidden files and what lies in `output`, the drawings of an earlier prediction, are passed over in folders.
 
     Raises:
-        UsageError: a place does not exist, or a folder holds no picture.
+        PpnlabError: a place does not exist, or a folder holds no picture.
     """
-    files: list[Path] = []
+    files: dict[Path, Path] = {}
     for place in places:
-        if place.is_dir():
-            inside = sorted(path for path in place.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file())
-            if not inside:
-                raise UsageError(f"{place}: folder must hold pictures ({' '.join(sorted(SUFFIXES))}), got none")
-            files += inside
-        elif place.exists():
-            files.append(place)
-        else:
-            raise UsageError(f"{place}: picture must exist, got no such file")
-    return list(dict.fromkeys(files))
+        if not place.exists():
+            raise PpnlabError(f"{place}: picture must exist, got no such file")
+        inside = [path for path in sorted(place.rglob("*")) if _is_input(path, output)] if place.is_dir() else [place]
+        if not inside:
+            raise PpnlabError(f"{place}: folder must hold pictures ({' '.join(sorted(SUFFIXES))}), got none")
+        for path in inside:
+            files.setdefault(path.resolve(), path)
+    return list(files.values())
+
+
+def _is_input(path: Path, output: Path) -> bool:
+    hidden = path.name.startswith(".")
+    return (
+        path.suffix.lower() in SUFFIXES
+        and not hidden
+        and path.is_file()
+        and not path.resolve().is_relative_to(output.resolve())
+    )
 
 
 def picture_names(files: Sequence[Path]) -> list[str]:
@@ -84,33 +95,42 @@ def predict_files(
         AnnotationError: `output` cannot be written.
     """
     names = picture_names(files)
-    kept: list[int] = []
-    sizes: list[tuple[int, int]] = []
-    found: list[Found] = []
+    read: list[tuple[str, Path, tuple[int, int], Found]] = []
     faults: list[str] = []
-    try:
-        output.mkdir(parents=True, exist_ok=True)
-        for number, path in enumerate(files):
+    with _writing(output):
+        for number, (name, path) in enumerate(zip(names, files, strict=True), start=1):
             try:
                 picture = read_picture(path)
             except AnnotationError as error:
                 faults.append(str(error))
             else:
-                kept.append(number)
-                sizes.append((picture.shape[1], picture.shape[0]))
-                found += predictor.model.detect([picture], predictor.predict)
+                found = predictor.model.detect([picture], predictor.predict)[0]
+                read.append((name, path, (picture.shape[1], picture.shape[0]), found))
                 if drawn_above is not None:
-                    _draw(output, names[number], picture, found[-1], predictor.model, drawn_above)
+                    _draw(output, name, picture, found, predictor.model, drawn_above)
             if progress:
-                progress(number + 1, len(files))
-        size = np.array(sizes, np.int64).reshape(-1, 2)
-        images = _table([files[i] for i in kept], [names[i] for i in kept], size, output)
-        detections = detections_table(found, size)
-        write_whole(output / "images.csv", images_text(images))
-        write_detections(output / "detections.csv", images, predictor.model.classes, detections)
+                progress(number, len(files))
+        return _written(read, output, predictor.model.classes, tuple(faults))
+
+
+@contextlib.contextmanager
+def _writing(output: Path) -> Iterator[None]:
+    try:
+        output.mkdir(parents=True, exist_ok=True)
+        yield
     except OSError as error:
         raise AnnotationError(f"{output}: output must be writable, got {error.strerror or error}") from error
-    return Prediction(images, detections, tuple(faults))
+
+
+def _written(
+    read: list[tuple[str, Path, tuple[int, int], Found]], output: Path, classes: Sequence[str], faults: tuple[str, ...]
+) -> Prediction:
+    size = np.array([item[2] for item in read], np.int64).reshape(-1, 2)
+    images = _table([item[1] for item in read], [item[0] for item in read], size, output)
+    detections = detections_table([item[3] for item in read], size)
+    write_whole(output / "images.csv", images_text(images))
+    write_detections(output / "detections.csv", images, classes, detections)
+    return Prediction(images, detections, faults)
 
 
 def _table(files: list[Path], names: list[str], size: NDArray[np.int64], output: Path) -> Images:

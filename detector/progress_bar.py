@@ -61,9 +61,13 @@ class ProgressBar:
         """Show the validation's AP, and leave a line."""
         ap = row.get("val_ap50")
         self._ap = "-" if ap is None else f"{ap:.3f}"
+        precise = row.get("val_ap")
+        whole = "-" if precise is None else f"{precise:.3f}"
         if self.console.is_terminal:
             loss = row["loss"]
-            self._bar.console.print(f"epoch {row['epoch']}: loss {loss:.3f}, val AP@.5 {self._ap}", highlight=False)
+            self._bar.console.print(
+                f"epoch {row['epoch']}: loss {loss:.3f}, val AP@.5 {self._ap}, AP {whole}", highlight=False
+            )
         self._last = time.monotonic()
 
     def note(self, text: str) -> None:

@@ -7,6 +7,7 @@ import io
 import json
 import os
 import platform
+import shlex
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -60,6 +61,9 @@ class Run:
                     f"{self.path / CONFIG}: {name} must be a JSON {'array' if kind is list else 'object'}, "
                     f"got {config.get(name)!r}"
                 )
+        for name, kind in (("path", str), ("hashes", dict)):
+            if not isinstance(config["dataset"].get(name), kind):
+                raise PpnlabError(f"{self.path / CONFIG}: dataset must hold its {name}, got {config['dataset']!r}")
         return config
 
     def write_config(self, config: Mapping[str, Any]) -> None:
@@ -82,7 +86,9 @@ class Run:
             handle.write(f"{line}\n")
 
     def write_history(self, rows: Sequence[Mapping[str, float | int | None]]) -> None:
-        """Write history.csv whole: one row an epoch, empty where a number does not exist."""
+        """Write history.csv whole: one row an epoch, empty where a number does not exist; no file without rows."""
+        if not rows:
+            return
         text = io.StringIO()
         names = list(dict.fromkeys(name for row in rows for name in row))
         writer = csv.DictWriter(text, names, lineterminator="\n")
@@ -160,7 +166,8 @@ def create_run(path: Path, config: Mapping[str, Any]) -> Run:
         # It may be a parent that exists and is no directory.
         if os.path.lexists(path):
             raise UsageError(
-                f"{path}: run must not exist yet; `ppnlab resume {path}` goes on with it, another name starts a new one"
+                f"{path}: run must not exist yet; `ppnlab resume {shlex.quote(str(path))}` goes on with it, "
+                "another name starts a new one"
             ) from error
         raise PpnlabError(f"{path}: run must be a directory that can be made, got {error.strerror or error}") from error
     return Run(path)

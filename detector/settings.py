@@ -34,7 +34,7 @@ class Settings:
     epochs: int = _setting(60, "passes over the training images", 1)
     batch: int = _setting(8, "most images in a step; an epoch's steps are made equally large", 1)
     input: tuple[int, int] = _setting((416, 416), "network input in pixels: one number, or height,width", 64, 4096)
-    seed: int = _setting(0, "starting point of every random choice", 0)
+    seed: int = _setting(0, "starting point of every random choice", 0, 2**32 - 1)
     backbone: Backbone = _setting("lite0", "trunk: lite0 (EfficientNet-Lite0), or none (a small plain one)")
     weights: str = _setting("package", "trunk's weights: package (ImageNet, extra `pretrained`), none, or a file")
     frozen_blocks: int = _setting(3, "leading blocks of a pretrained trunk that stay fixed", 0, 11)

@@ -1,6 +1,7 @@
 """Signals that ask a training to stop: noted, so that the step ends and the state is saved first (plain Python)."""
 
 import contextlib
+import os
 import signal
 import threading
 from collections.abc import Iterator
@@ -39,6 +40,8 @@ def stop_requests() -> Iterator[StopRequest]:
 
     def note(number: int, _: FrameType | None) -> None:
         request.signal = signal.Signals(number).name
+        # Not print: a signal may come while something else is being printed.
+        os.write(2, b"\nstopping after this step; Ctrl-C again leaves at once\n")
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
     before = {number: signal.signal(number, note) for number in SIGNALS}

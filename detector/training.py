@@ -6,6 +6,7 @@ The network is imported only when everything else was found in order: it takes s
 import contextlib
 import os
 import platform
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -29,9 +30,9 @@ if TYPE_CHECKING:
 
 RESUMABLE: Final = frozenset(
     {"epochs", "learning_rate", "schedule", "final_rate", "weight_decay", "clip_norm", "ema", "save_every", "keep"}
-    | {"loaders", "score_floor", "nms_iou", "max_detections"}
+    | {"loaders"}
 )
-"""Settings that a resume may change; the others decide what the saved state means."""
+"""Settings that a resume may change; the others decide what the saved state, or its validation AP, means."""
 _PACKAGES: Final = ("ppnlab", "tensorflow", "keras", "numpy", "opencv-python-headless")
 
 
@@ -80,7 +81,7 @@ def go_on(run: Path, changes: Mapping[str, Any], dataset: Path | None, monitor: 
         _check_changes(old, new)
         place = dataset or dataset_of(at, config)
         data = _training_data(place)
-        _check_data(place, config)
+        check_data(place, config)
         _check_length(at, data, new)
         if new != old or dataset:
             at.write_config({**config, "settings": new.to_json(), "dataset": _dataset_entry(place, run)})
@@ -89,8 +90,15 @@ def go_on(run: Path, changes: Mapping[str, Any], dataset: Path | None, monitor: 
 
 
 def settings_of(config: Mapping[str, Any]) -> Settings:
-    """Return the settings that a run's config.json holds."""
-    return Settings().changed(config["settings"], "config.json")
+    """Return the settings that a run's config.json holds.
+
+    Raises:
+        PpnlabError: it holds others than this version knows, or a damaged one.
+    """
+    try:
+        return Settings().changed(config["settings"], "config.json")
+    except UsageError as error:
+        raise PpnlabError(str(error)) from error
 
 
 def dataset_of(run: Run, config: Mapping[str, Any]) -> Path:
@@ -129,17 +137,30 @@ def _train(run: Run, data: BoxDataset, settings: Settings, monitor: "Monitor", w
 def _training_data(place: Path) -> BoxDataset:
     data = read_dataset(place)
     if set(data.classes) <= set(data.parts):
-        raise UsageError(f"{place}: classes must hold one that is no part, got {', '.join(data.classes) or 'none'}")
+        raise PpnlabError(f"{place}: classes must hold one that is no part, got {', '.join(data.classes) or 'none'}")
     for name in ("train", "val"):
         part = data.split(name)
         if not len(part.images):
-            raise UsageError(
-                f"{place}: split {name} must hold images, got none; "
-                f"`ppnlab split {place} --ratios 70/15/15` gives every image a split"
-            )
+            raise PpnlabError(f"{place}: split {name} must hold images, got none; {_split_hint(place, data)}")
         if not len(part.annotations):
-            raise UsageError(f"{place}: split {name} must hold at least one box, got none in {len(part.images)} images")
+            raise PpnlabError(f"{place}: split {name} must hold a box at least, got none in {len(part.images)} images")
+        _check_pictures(part)
     return data
+
+
+def _split_hint(place: Path, data: BoxDataset) -> str:
+    """Return the command that gives the dataset the splits it lacks, without moving an image of test."""
+    command = f"`ppnlab split {shlex.quote(str(place))}"
+    if (data.images.split == "").any() or not len(data.images.rows_of("train")):
+        again = "" if (data.images.split == "").any() else " --again"
+        return f"{command} --ratios 70/15/15{again}` gives every image a split"
+    return f"{command} --of train --ratios 85/15` takes val out of train"
+
+
+def _check_pictures(part: BoxDataset) -> None:
+    # Here and not in the first epoch, when the run would be there already.
+    if missing := [path for row in range(len(part.images)) if not (path := part.picture(row)).is_file()]:
+        raise PpnlabError(f"{missing[0]}: picture must be there, got no such file ({len(missing)} are missing)")
 
 
 def _config(place: Path, run: Path, settings: Settings, data: BoxDataset, command: str) -> dict[str, Any]:
@@ -168,12 +189,17 @@ def _check_changes(old: Settings, new: Settings) -> None:
             )
 
 
-def _check_data(place: Path, config: Mapping[str, Any]) -> None:
+def check_data(place: Path, config: Mapping[str, Any]) -> None:
+    """Check that the dataset is the one that the run began with: the same images, boxes, classes and splits.
+
+    Raises:
+        PpnlabError: it is another.
+    """
     known, found = config["dataset"]["hashes"], table_hashes(place)
     if changed := [name for name in known if found.get(name) != known[name]]:
         raise PpnlabError(
-            f"{place}: dataset must be the one that the run began with, got another {', '.join(changed)}; "
-            "start a new run with `ppnlab train`"
+            f"{place}: dataset must be the one that the run began with, got another {', '.join(changed)} "
+            "(images, boxes or splits were changed since); start a new run with `ppnlab train`"
         )
 
 

@@ -46,7 +46,10 @@ def load_predictor(path: Path, which: str) -> Predictor:
             f"{path}: run must have finished an epoch to have best weights; --weights last takes them now"
         )
     if which == "best" and best is not None and best != step:
-        arrays, step = load_checkpoint(checkpoint_path(run.checkpoints, best))[0], best
+        try:
+            arrays, step = load_checkpoint(checkpoint_path(run.checkpoints, best))[0], best
+        except PpnlabError as error:
+            raise PpnlabError(f"{error}; --weights last takes those of step {step}") from error
     # Only now: the network takes seconds to import, and a wrong path should not.
     load_backend()
     from detector.engine import assign_arrays, averaged_variables, configure, prediction_step
