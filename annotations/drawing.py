@@ -1,29 +1,22 @@
 """Boxes drawn on a picture, in colours that the colour-blind can tell apart."""
 
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-COLOURS: Final = (
-    (0, 114, 178),
-    (213, 94, 0),
-    (0, 158, 115),
-    (204, 121, 167),
-    (230, 159, 0),
-    (86, 180, 233),
-    (240, 228, 66),
-)
-"""RGB. Source: Okabe & Ito 2008, "Color Universal Design", the palette without black."""
+from annotations.palette import COLOURS, Colour
+
+__all__ = ["COLOURS", "draw_boxes"]
 
 
 def draw_boxes(
     picture: NDArray[np.uint8],
     xyxy: NDArray[np.float64],
     texts: Sequence[str],
-    colours: Sequence[tuple[int, int, int]],
+    colours: Sequence[Colour],
     thin: Sequence[bool],
 ) -> NDArray[np.uint8]:
     """Return a copy of a (H, W, 3) RGB picture with (N, 4) xyxy pixel boxes and a text at each.
@@ -42,7 +35,7 @@ def draw_boxes(
     return canvas
 
 
-def _draw_text(canvas: NDArray[Any], text: str, left: int, top: int, colour: tuple[int, int, int], line: int) -> None:
+def _draw_text(canvas: NDArray[Any], text: str, left: int, top: int, colour: Colour, line: int) -> None:
     scale = 0.22 * line
     (width, height), below = cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, scale, max(1, line // 2))
     # Inside the picture, also for a box at its upper or right edge.

@@ -12,15 +12,19 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from annotations.palette import BLUE, GREEN, ORANGE, PURPLE, SKY, VERMILION, hexadecimal
 from evaluation.curves import Curve
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-# Source: Okabe & Ito 2008, Color Universal Design.
-_COLOURS = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00")
-_STYLES = {"train": ("#009e73", ":", "^"), "val": ("#e69f00", "--", "s"), "test": ("#0072b2", "-", "o")}
-_OTHER_STYLE = ("#0072b2", "-", "o")
+_COLOURS = tuple(hexadecimal(colour) for colour in (BLUE, ORANGE, GREEN, PURPLE, SKY, VERMILION))
+_STYLES = {
+    "train": (hexadecimal(GREEN), ":", "^"),
+    "val": (hexadecimal(ORANGE), "--", "s"),
+    "test": (hexadecimal(BLUE), "-", "o"),
+}
+_OTHER_STYLE = _STYLES["test"]
 _LINE_STYLES = ("-", "--", ":", "-.")
 _MOST_POINTS = 400
 """Points of a drawn curve: more than a chart of this width can show."""
