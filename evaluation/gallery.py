@@ -109,10 +109,11 @@ def _drawn(
 def _picture(dataset: BoxDataset, row: int) -> tuple[str | None, str | None]:
     """Return the picture as a data URI, or None and the reason."""
     path = str(dataset.images.path[row])
+    frame = int(dataset.images.width[row]), int(dataset.images.height[row])
     if not path:
         return None, "the dataset does not say where the picture is"
     try:
-        return _data_uri(read_picture(dataset.picture(row))), None
+        return _data_uri(read_picture(dataset.picture(row), frame)), None
     except AnnotationError:
         # The message holds the whole path on this machine, which a page that is passed on need not tell.
         return None, f"the picture {path} cannot be read"

@@ -9,7 +9,16 @@ GAP = 0.10
 
 def remarks(metrics: Metrics) -> list[str]:
     """Return the sentences, the weightiest first; none where all is as it should be."""
-    return [*_flattered(metrics), *_gaps(metrics), *_fallbacks(metrics), *_left_out(metrics)]
+    return [*_undetected(metrics), *_flattered(metrics), *_gaps(metrics), *_fallbacks(metrics), *_left_out(metrics)]
+
+
+def _undetected(metrics: Metrics) -> list[str]:
+    return [
+        f"There is not one detection on {name}, which has {split.images} image{'s' if split.images > 1 else ''} and"
+        f" {split.truth} object{'s' if split.truth > 1 else ''}: its detections may be missing."
+        for name, split in metrics.splits.items()
+        if split.truth and not split.detections
+    ]
 
 
 def _flattered(metrics: Metrics) -> list[str]:

@@ -1,3 +1,4 @@
+import base64
 import csv
 import io
 import json
@@ -9,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from evaluation_sets import Row, dataset, detections, images, random_set
+from PIL import Image
 
 from annotations.errors import UsageError
 from annotations.pictures import write_picture
@@ -189,6 +191,20 @@ def test_the_gallery_draws_each_box_once_as_what_it_is() -> None:
     ] * 2
 
 
+def test_the_gallery_shows_a_picture_in_the_frame_of_its_boxes(tmp_path: Path) -> None:
+    # Stored 40 x 20 and annotated so; its EXIF turn would make it 20 x 40.
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.new("RGB", (40, 20)).save(tmp_path / "picture0.png", exif=exif)
+    table = images(1, size=(40, 20))
+    truth = replace(dataset(table, [(0, 0, BOX)]), root=tmp_path)
+    found = detections(table, [])
+    picture = worst_images(truth, found, evaluate_splits(truth, found), "all", 1)[0].picture
+    assert picture is not None
+    with Image.open(io.BytesIO(base64.b64decode(picture.partition(",")[2]))) as shown:
+        assert shown.size == (40, 20)
+
+
 def test_the_tables_sum_to_the_splits() -> None:
     truth, _, metrics = scored()
     by_image = list(csv.DictReader(io.StringIO(per_image_csv(metrics, truth.images))))
@@ -259,3 +275,10 @@ def test_a_given_threshold_is_said_and_flatters_nobody() -> None:
 
 def test_no_gap_is_spoken_of_where_train_is_no_better() -> None:
     assert "above" not in " ".join(remarks(made(THREE, TRUTH, ALL_FOUND)))
+
+
+def test_a_split_with_truth_and_without_any_detection_is_spoken_of() -> None:
+    said = "There is not one detection on test, which has 1 image and 1 object: its detections may be missing."
+    assert remarks(made(THREE, TRUTH, ALL_FOUND[:2]))[0] == said
+    assert "not one detection" not in " ".join(remarks(made(THREE, TRUTH[:2], ALL_FOUND[:2])))
+    assert "not one detection" not in " ".join(remarks(made(THREE, TRUTH, ALL_FOUND)))
