@@ -20,7 +20,7 @@ from annotations.naming import Naming
 from annotations.notes import FileRefused, Note
 from annotations.shapes import Region, inside_frame, regions_of
 from annotations.sources import annotation_files, image_ids
-from annotations.tables import NO_PARENT, Annotations, BoxDataset, Images
+from annotations.tables import NO_PARENT, SPLITS, Annotations, BoxDataset, Images
 
 Progress = Callable[[int, int], None]
 
@@ -45,7 +45,9 @@ class ConvertReport:
         return {
             "schema": 1,
             "files": self.files,
-            "refused": len({finding.source for finding in self.findings if finding.severity == "error"}),
+            "refused": len(
+                {found.source for found in self.findings if found.severity == "error" and not found.image_id}
+            ),
             "classes": list(self.dataset.classes),
             "parts": dict(self.dataset.parts),
             **counts(self.dataset),
@@ -85,7 +87,7 @@ def convert_labelme(
     is called with the number of files done and of all files.
 
     Raises:
-        UsageError: `destination` is there already, or parts, classes and rename contradict each other.
+        UsageError: `destination` is there already and not empty, or parts, classes and rename contradict each other.
         AnnotationError: `source` holds no Labelme file, or `destination` cannot be written.
     """
     naming = Naming(dict(parts), None if classes is None else tuple(classes), dict(rename or {}))
@@ -123,6 +125,7 @@ def read_labelme_folder(
             progress(done, len(sources))
     _refuse_foreign(source, images, findings)
     findings += _shared_images(images)
+    images = _without_conflicts(images, findings)
     seen = {region.label for image in images for region in image.regions}
     findings += naming.unused(seen, {old for image in images for old in image.renamed})
     return _tables(folder.root, images, *naming.classes_of(seen)), findings, len(sources)
@@ -196,6 +199,23 @@ def _shared_images(images: list[LabelmeImage]) -> Iterable[Finding]:
         if other is not image:
             message = f"{image.path} is the image of {other.source} too"
             yield Finding("shared-image", image.source, "", image.image_id, message)
+
+
+def _without_conflicts(images: list[LabelmeImage], findings: list[Finding]) -> list[LabelmeImage]:
+    """Return the images, without a split where another file puts the same image into another one; findings are added.
+
+    To train on an image and to test on it would flatter the figures, and which file is right is not ours to guess.
+    """
+    splits: dict[str, set[str]] = {}
+    for image in images:
+        splits.setdefault(image.path, set()).update({image.split} - {""})
+    torn = {path for path, names in splits.items() if len(names) > 1}
+    for image in images:
+        if image.path in torn:
+            got = " and ".join(name for name in SPLITS if name in splits[image.path])
+            message = f"split of {image.path} must be the same in all its annotation files, got {got}; left empty"
+            findings.append(Finding("split-conflict", image.source, "", image.image_id, message))
+    return [image._replace(split="") if image.path in torn else image for image in images]
 
 
 def _tables(root: Path, images: list[LabelmeImage], classes: tuple[str, ...], parts: Mapping[str, str]) -> BoxDataset:

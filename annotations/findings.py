@@ -23,6 +23,7 @@ CODES: Mapping[str, tuple[str, str]] = {
     "unknown-size": ("error", "Neither the annotation file nor an image gives the size."),
     "size-mismatch": ("error", "The image's size differs from the annotated one in shape: it was cropped or replaced."),
     "unreadable-image": ("error", "The image cannot be used and the annotation file gives no size."),
+    "split-conflict": ("error", "Annotation files of one image name different splits; the image has no split."),
     # Shapes and files that were converted with a loss, a repair or a doubt.
     "not-labelme": ("warn", "The JSON file is of another kind and was left out."),
     "no-area-shape": ("warn", "A point or a line has no area; the shape was dropped."),
@@ -36,6 +37,7 @@ CODES: Mapping[str, tuple[str, str]] = {
     "duplicate-group": ("warn", "Two objects of one image share a group_id; their parts went to the one around them."),
     "orphan-part": ("warn", "No object was found for the part; it has no parent."),
     "several-splits": ("warn", "Several split flags are true; the image has no split."),
+    "shared-image": ("warn", "Several annotation files name one image."),
     "odd-flag": ("warn", "A flag's value is neither true nor false, or its name cannot be kept."),
     "missing-image": ("warn", "The image was not found; the size is the annotation file's."),
     "outside-root": ("warn", "The image's path leaves the source folder and was not followed."),
@@ -47,7 +49,6 @@ CODES: Mapping[str, tuple[str, str]] = {
     "unfollowed-link": ("warn", "A link to a folder outside the source folder was not followed."),
     # Good to know.
     "near-split-flag": ("info", "A flag that is true differs by case from a split's name."),
-    "shared-image": ("info", "Several annotation files name one image."),
     "size-from-image": ("info", "The annotation file gives no size; the image's own was taken."),
     "inverted-corners": ("info", "Rectangles were drawn from another corner than the top left; put in order."),
 }

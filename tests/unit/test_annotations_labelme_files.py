@@ -221,7 +221,28 @@ def test_image_named_by_two_files_is_told(tmp_path: Path) -> None:
     write_json(tmp_path / "in" / "b.json", document(shape()))
     report = convert_one(tmp_path / "in", shape())
     assert only(report, "shared-image").source == "b.json"
+    assert only(report, "shared-image").severity == "warn"
     assert len(report.dataset.images) == 2
+
+
+def test_image_that_two_files_put_into_different_splits_has_none(tmp_path: Path) -> None:
+    for name, flag, path in (("b", "test", "img.png"), ("c", "", "img.png"), ("d", "val", "other.png")):
+        write_json(tmp_path / "in" / f"{name}.json", document(shape(), imagePath=path, flags={flag: True}))
+    write_png(tmp_path / "in" / "other.png")
+    report = convert_one(tmp_path / "in", shape(), flags={"train": True})
+    assert report.dataset.images.split.tolist() == ["", "", "", "val"]
+    told = [finding for finding in report.findings if finding.code == "split-conflict"]
+    assert [(finding.source, finding.image_id, finding.severity) for finding in told] == [
+        ("a.json", "a", "error"), ("b.json", "b", "error"), ("c.json", "c", "error"),
+    ]  # fmt: skip
+    assert "img.png must be the same in all its annotation files, got train and test" in told[0].message
+    assert (report.exit_status, report.summary()["refused"]) == (3, 0)
+
+
+def test_image_that_two_files_put_into_one_split_keeps_it(tmp_path: Path) -> None:
+    write_json(tmp_path / "in" / "b.json", document(shape()))
+    report = convert_one(tmp_path / "in", shape(), flags={"train": True})
+    assert (report.dataset.images.split.tolist(), codes(report)) == (["train", ""], ["shared-image"])
 
 
 def test_file_without_shapes_is_an_image_without_boxes(tmp_path: Path) -> None:
