@@ -9,7 +9,7 @@ import pytest
 from annotations.csvtable import csv_text, read_csv
 from annotations.dataset import read_dataset, write_dataset
 from annotations.errors import AnnotationError, UsageError
-from annotations.splits import assign_splits, parse_ratios, split_dataset
+from annotations.splits import By, Ratios, assign_splits, parse_ratios, split_dataset
 from annotations.tables import Annotations, BoxDataset, Images
 
 RATIOS = (0.7, 0.15, 0.15)
@@ -111,7 +111,7 @@ def _try(table: Images, seed: int) -> list[str]:
     [
         (images(0), "there are no images"),
         (images(2), "too few for these ratios"),
-        (images(9, split="train"), "all images have a split already, and --again gives new ones"),
+        (images(9, split="train"), "all images have a split already: `--of train --ratios 70/15/15` divides those of"),
     ],
 )
 def test_split_that_cannot_be_filled_says_why(table: Images, words: str) -> None:
@@ -140,3 +140,121 @@ def test_dataset_that_cannot_be_split_is_left_as_it_was(tmp_path: Path) -> None:
     with pytest.raises(AnnotationError, match=r"images\.csv: split: every wanted split"):
         split_dataset(data, RATIOS, 0)
     assert (data / "images.csv").read_bytes() == before
+
+
+def shared(paths: list[str], **columns: list[str]) -> Images:
+    changed = {name: np.array(values, np.str_) for name, values in columns.items()}
+    return replace(images(len(paths)), path=np.array(paths, np.str_), **changed)
+
+
+@pytest.mark.parametrize("by", ["group", "image"])
+def test_rows_of_one_picture_are_in_one_split(by: By) -> None:
+    table = shared([f"p{row % 40}.jpg" for row in range(400)])
+    pairs = set(zip(table.path.tolist(), assign_splits(table, RATIOS, 0, by=by).split.tolist(), strict=True))
+    assert len(pairs) == 40
+
+
+def test_row_of_a_picture_joins_its_split_and_its_group() -> None:
+    paths = ["p", "p", "q", "q", *(f"x{row}" for row in range(200))]
+    table = shared(paths, split=["", "test", *[""] * 202], group=["", "", "g", "", *["g"] * 100, *[""] * 100])
+    split = assign_splits(table, RATIOS, 0).split
+    assert split[0] == "test"
+    assert len(set(split[2:104].tolist())) == 1
+
+
+def test_picture_of_one_row_is_drawn_by_its_name_wherever_it_lies() -> None:
+    here, there = shared([f"p{row}" for row in range(99)]), shared([f"../q/p{row}" for row in range(99)])
+    np.testing.assert_array_equal(assign_splits(here, RATIOS, 0).split, assign_splits(there, RATIOS, 0).split)
+    twice = shared(["../q/p0", *(f"../q/p{row}" for row in range(98))])
+    np.testing.assert_array_equal(assign_splits(twice, RATIOS, 0).split[2:], assign_splits(here, RATIOS, 0).split[2:])
+
+
+def test_rows_without_a_path_are_no_one_picture() -> None:
+    assert set(assign_splits(shared([""] * 200), RATIOS, 0).split.tolist()) == {"train", "val", "test"}
+
+
+def test_picture_in_two_splits_or_two_groups_is_refused() -> None:
+    torn = shared(["p", "p", "q"], split=["train", "val", "test"])
+    with pytest.raises(AnnotationError, match="image img0: image must be in one split, got train and val"):
+        assign_splits(torn, RATIOS, 0)
+    with pytest.raises(AnnotationError, match="p: picture must be in one group, got h and g"):
+        assign_splits(shared(["p", "p"], group=["h", "g"]), RATIOS, 0)
+
+
+FROM_TRAIN = (0.85, 0.15, 0.0)
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_val_taken_out_of_train_moves_no_other_image(seed: int) -> None:
+    # Drawn by the same seed before: the images of train have low places then, and none would be left for val.
+    before = assign_splits(images(4000), (0.85, 0.0, 0.15), seed)
+    before = replace(before, split=np.where(np.arange(4000) < 100, "", before.split))
+    after = assign_splits(before, FROM_TRAIN, seed, of="train").split
+    train = before.split == "train"
+    np.testing.assert_array_equal(after[~train], before.split[~train])
+    assert set(after[train].tolist()) == {"train", "val"}
+    # Three standard deviations: 3 * sqrt(.85 * .15 / 3300) = 0.019.
+    assert (after[train] == "val").mean() == pytest.approx(0.15, abs=0.019)
+
+
+def test_groups_drawn_from_a_split_stay_whole() -> None:
+    table = assign_splits(images(400, group=[f"g{row % 40}" for row in range(400)]), (0.8, 0.0, 0.2), 0)
+    after = assign_splits(table, FROM_TRAIN, 0, of="train")
+    assert len(set(zip(after.group.tolist(), after.split.tolist(), strict=True))) == 40
+    by_image = assign_splits(table, FROM_TRAIN, 0, of="train", by="image")
+    assert len(set(zip(by_image.group.tolist(), by_image.split.tolist(), strict=True))) > 40
+
+
+def test_group_in_two_splits_is_not_drawn_from_one() -> None:
+    table = replace(images(3, group=["g", "g", ""]), split=np.array(["train", "test", "train"]))
+    with pytest.raises(AnnotationError, match="group g: group must be in one split"):
+        assign_splits(table, FROM_TRAIN, 0, of="train")
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "words"),
+    [
+        ({"of": "train", "again": True}, UsageError, "--of train must stand without --again"),
+        ({"of": "training"}, UsageError, "--of must be one of train, val, test, got training"),
+        ({"of": ""}, UsageError, "--of must be one of train, val, test, got "),
+        ({"of": "val"}, AnnotationError, "--of must name a split that has images, got val, which has none"),
+    ],
+)
+def test_split_that_cannot_be_drawn_from_is_refused(
+    options: dict[str, object], error: type[Exception], words: str
+) -> None:
+    with pytest.raises(error, match=words):
+        assign_splits(images(30, split="train"), FROM_TRAIN, 0, **options)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("present", "ratios", "way"),
+    [
+        (["train"] * 30 + ["test"] * 5, RATIOS, "--of train --ratios 85/15`"),
+        (["train"] * 30 + ["val"] * 5, RATIOS, "--of train --ratios 85/0/15`"),
+        (["test"] * 30, (0.5, 0.5, 0), "--of test --ratios 15/15/70`"),
+    ],
+)
+def test_the_way_out_that_is_named_works(present: list[str], ratios: Ratios, way: str) -> None:
+    table = replace(images(len(present)), split=np.array(present))
+    with pytest.raises(AnnotationError, match=way) as caught:
+        assign_splits(table, ratios, 0)
+    _, of, _, shares = str(caught.value).split("`")[1].split()
+    after = assign_splits(table, parse_ratios(shares), 0, of=of)
+    assert {*after.split.tolist()} == {"train", "val", "test"}
+
+
+def test_dataset_tells_which_split_was_drawn_from(tmp_path: Path) -> None:
+    data = stored(tmp_path, assign_splits(images(200), (0.8, 0.0, 0.2), 3))
+    before = read_dataset(data).images.split
+    report = split_dataset(data, FROM_TRAIN, 3, of="train")
+    back = read_dataset(data)
+    assert back.summary["split"] == {
+        "ratios": [0.85, 0.15, 0.0],
+        "seed": 3,
+        "by": "group",
+        "again": False,
+        "of": "train",
+    }
+    np.testing.assert_array_equal(back.images.split == "test", before == "test")
+    assert report.given == {"train": report.images["train"], "val": report.images["val"], "test": 0}
