@@ -34,7 +34,7 @@ Column = Sequence[object] | NDArray[Any]
 def csv_text(header: Sequence[str], columns: Iterable[Column]) -> str:
     """Return the CSV text of these columns; floats are written so that reading gives the same float64."""
     out = io.StringIO()
-    out.write(",".join(header) + "\n")
+    out.write(",".join(_cells(header)) + "\n")
     for row in zip(*(_cells(values) for values in columns), strict=True):
         out.write(",".join(row) + "\n")
     return out.getvalue()

@@ -15,7 +15,7 @@ from annotations.csvtable import Column, CsvTable, box_columns, csv_text, parent
 from annotations.errors import AnnotationError, UsageError
 from annotations.findings import Finding, count_by_severity, findings_text
 from annotations.tables import NO_PARENT, SPLITS, Annotations, BoxDataset, Images
-from annotations.whole import whole_directory
+from annotations.whole import is_free, whole_directory
 
 SCHEMA = 1
 IMAGE_COLUMNS = ("image_id", "path", "width", "height", "split", "group", "flags", "source")
@@ -47,7 +47,7 @@ def write_dataset(directory: Path, dataset: BoxDataset, findings: Iterable[Findi
     type to make the dataset again; dataset.json keeps it.
 
     Raises:
-        UsageError: `directory` is there already; it is left untouched.
+        UsageError: `directory` is there already and not empty; it is left untouched.
         AnnotationError: the directory cannot be written.
     """
     refuse_existing(directory)
@@ -62,32 +62,37 @@ def write_dataset(directory: Path, dataset: BoxDataset, findings: Iterable[Findi
             _write(aside / "boxes.csv", _boxes_text(written))
             _write(aside / "findings.csv", findings_text(found))
     except OSError as error:
-        if isinstance(error, FileExistsError):
-            refuse_existing(directory)  # made by another process since
+        refuse_existing(directory)  # made or filled by another process since
         raise AnnotationError(f"{directory}: destination must be writable, got {error.strerror or error}") from error
     return replace(written, root=directory, summary=summary)
 
 
 def refuse_existing(destination: Path) -> None:
-    """Do nothing where `destination` does not exist.
+    """Do nothing where `destination` does not exist or is an empty directory (one that can be replaced by a rename).
 
     Raises:
         UsageError: it exists; it is left untouched.
     """
-    if destination.exists() or destination.is_symlink():
-        raise UsageError(f"{destination}: destination must not exist yet, got an existing one (left untouched)")
+    if not is_free(destination):
+        got = "an existing one (left untouched)"
+        raise UsageError(f"{destination}: destination must not exist yet, or be an empty directory, got {got}")
 
 
 def table_hashes(directory: Path) -> dict[str, str]:
     """Return the SHA-256 of images.csv, of boxes.csv, and of the classes and parts; runs remember them.
+
+    That of images.csv leaves out where the photographs and their annotation files lie, so that both can be moved.
 
     Raises:
         AnnotationError: a file is missing or damaged.
     """
     summary = _read_summary(directory / "dataset.json")
     names = json.dumps([summary["classes"], sorted(summary["parts"].items())], ensure_ascii=False)
-    hashes = {name: _hash_of(directory / name) for name in ("images.csv", "boxes.csv")}
-    return {**hashes, "classes": hashlib.sha256(names.encode()).hexdigest()}
+    return {
+        "images.csv": _hash_of_text(_placeless_text(directory / "images.csv")),
+        "boxes.csv": _hash_of(directory / "boxes.csv"),
+        "classes": _hash_of_text(names),
+    }
 
 
 def counts(dataset: BoxDataset) -> dict[str, Any]:
@@ -151,6 +156,16 @@ def _boxes_text(dataset: BoxDataset) -> str:
 
 def _write(path: Path, text: str) -> None:
     path.write_bytes(text.encode())
+
+
+def _placeless_text(path: Path) -> str:
+    columns = read_csv(path, IMAGE_COLUMNS).columns
+    kept = {name: cells for name, cells in columns.items() if name not in ("path", "source")}
+    return csv_text(list(kept), kept.values())
+
+
+def _hash_of_text(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _hash_of(path: Path) -> str:

@@ -282,7 +282,8 @@ def write_scenes(
     `splits` are shares, told by flags; `progress` is called with the number of scenes done and of all.
 
     Raises:
-        UsageError: `directory` is there already, `count` is below 1, `seed` below 0, or the splits are none.
+        UsageError: `directory` is there already and not empty, `count` is below 1, `seed` below 0, or the splits are
+            none.
         AnnotationError: `suffix` is no picture format's, or `directory` cannot be written.
     """
     for name, value, least in (("count", count, 1), ("seed", seed, 0)):

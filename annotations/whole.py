@@ -1,12 +1,14 @@
 """Files and directories that are whole or not there: written aside, flushed to disk, then renamed."""
 
 import contextlib
+import errno
 import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 _ASIDE = ".partial"
+_NO_SYNC_OF_DIRECTORIES = frozenset({errno.EINVAL, errno.ENOTSUP, errno.EBADF})
 
 
 def _flush(path: Path) -> None:
@@ -17,16 +19,36 @@ def _flush(path: Path) -> None:
         os.close(handle)
 
 
+def _flush_directory(directory: Path) -> None:
+    try:
+        _flush(directory)
+    except OSError as error:
+        # Some network mounts cannot sync a directory. Its files are synced all the same; only its list of names is
+        # then as safe as that mount makes it, and to refuse would be to write nothing there at all.
+        if error.errno not in _NO_SYNC_OF_DIRECTORIES:
+            raise
+
+
 def _flush_tree(directory: Path) -> None:
     for folder, _, names in os.walk(directory):
         for name in names:
             _flush(Path(folder) / name)
-        _flush(Path(folder))
+        _flush_directory(Path(folder))
 
 
 def is_partial(path: Path) -> bool:
     """Return whether `path` is what an interrupted write left behind."""
     return path.name.startswith(".") and path.name.endswith(_ASIDE)
+
+
+def is_free(path: Path) -> bool:
+    """Return whether a directory can become `path`: nothing is there, or an empty directory that can be replaced."""
+    # What cannot be looked into is not known to be empty; what cannot even be looked for will say so when it is made.
+    with contextlib.suppress(OSError):
+        if path.is_dir() and not path.is_symlink():
+            # A mount point cannot be replaced; a shell that stands in a replaced directory would stand nowhere.
+            return not any(path.iterdir()) and not path.is_mount() and not path.samefile(Path.cwd())
+    return not os.path.lexists(path)
 
 
 @contextlib.contextmanager
@@ -36,22 +58,24 @@ def whole_directory(final: Path) -> Iterator[Path]:
     A process killed inside the block leaves a `.NAME.partial` beside `final`, which the next write removes.
 
     Raises:
-        FileExistsError: `final` is there already; it is left untouched.
+        FileExistsError: `final` is there already, and is no empty directory; it is left untouched.
     """
-    if final.exists():
-        raise FileExistsError(f"{final}: directory must not exist yet")
+    if not is_free(final):
+        raise FileExistsError(f"{final}: directory must be empty or not exist yet")
     final.parent.mkdir(parents=True, exist_ok=True)
     aside = final.with_name(f".{final.name}{_ASIDE}")
     shutil.rmtree(aside, ignore_errors=True)
     aside.mkdir()
     try:
         yield aside
+        if final.is_dir():
+            shutil.copymode(final, aside)  # a private folder stays one
         _flush_tree(aside)
         aside.rename(final)
     except BaseException:
         shutil.rmtree(aside, ignore_errors=True)
         raise
-    _flush(final.parent)
+    _flush_directory(final.parent)
 
 
 def write_whole(path: Path, data: bytes | str) -> None:
@@ -67,4 +91,4 @@ def write_whole(path: Path, data: bytes | str) -> None:
     except BaseException:
         aside.unlink(missing_ok=True)
         raise
-    _flush(path.parent)
+    _flush_directory(path.parent)

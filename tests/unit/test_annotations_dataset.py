@@ -114,6 +114,46 @@ def test_hashes_change_with_what_a_run_depends_on(written: Path) -> None:
     assert {name for name, value in table_hashes(written).items() if value != before[name]} == {"classes"}
 
 
+def test_hash_of_the_images_leaves_out_where_they_lie(written: Path) -> None:
+    before = table_hashes(written)
+    edit(written / "images.csv", 3, "path", "moved/3.png")
+    edit(written / "images.csv", 2, "source", "moved/2.json")
+    assert table_hashes(written) == before
+    for column, value in (("split", "test"), ("image_id", "new"), ("width", "1")):
+        edit(written / "images.csv", 3, column, value)
+        after = table_hashes(written)
+        assert {name for name in before if after[name] != before[name]} == {"images.csv"}
+        before = after
+
+
+@pytest.mark.parametrize("name", ["images.csv", "boxes.csv"])
+def test_table_that_is_gone_has_no_hash(written: Path, name: str) -> None:
+    (written / name).unlink()
+    with pytest.raises(AnnotationError, match=f"{name}: table must be readable"):
+        table_hashes(written)
+
+
+def test_damaged_images_have_no_hash(written: Path) -> None:
+    with (written / "images.csv").open("a") as handle:
+        handle.write("one,two")
+    with pytest.raises(AnnotationError, match=r"images\.csv: row 7: row must have 8 cells, got 2"):
+        table_hashes(written)
+
+
+def test_columns_are_quoted_like_their_cells(tmp_path: Path) -> None:
+    header = ["my, note", 'a "b"', "line\nbreak", "plain"]
+    (tmp_path / "t.csv").write_bytes(csv_text(header, [["1"], ["2"], ["3"], ["4"]]).encode())
+    assert read_csv(tmp_path / "t.csv", ["plain"]).columns == dict(
+        zip(header, [["1"], ["2"], ["3"], ["4"]], strict=True)
+    )
+
+
+def test_empty_directory_is_a_destination(tmp_path: Path, dataset: BoxDataset) -> None:
+    (tmp_path / "empty").mkdir(mode=0o700)
+    write_dataset(tmp_path / "empty", dataset, [], command="")
+    assert len(read_dataset(tmp_path / "empty").images) == len(IDS)
+
+
 def edit(path: Path, row: int, column: str, value: str) -> None:
     table = read_csv(path, [])
     table.columns[column][row] = value
