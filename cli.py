@@ -279,9 +279,10 @@ def _table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> list[str]:
     help="What stays together: the images of a group, where they have one, or nothing.",
 )
 @click.option("--again", is_flag=True, help="Also move images that have a split.")
+@click.option("--of", type=click.Choice(["train", "val", "test"]), help="Draw anew the images of this split alone.")
 @_seed
 @_json
-def split(dataset: Path, ratios: str, by: str, again: bool, seed: int, as_json: bool) -> None:
+def split(dataset: Path, ratios: str, by: str, again: bool, of: str | None, seed: int, as_json: bool) -> None:
     """Give every image of a box dataset a split.
 
     It depends on a hash of the image's name (or group) and the seed alone: new images move no old one.
@@ -292,7 +293,7 @@ def split(dataset: Path, ratios: str, by: str, again: bool, seed: int, as_json: 
     """
     from annotations.splits import parse_ratios, split_dataset
 
-    report = split_dataset(dataset, parse_ratios(ratios), seed, by=by, again=again)  # type: ignore[arg-type]
+    report = split_dataset(dataset, parse_ratios(ratios), seed, by=by, again=again, of=of)  # type: ignore[arg-type]
     values = {"schema": 1, "images": report.images, "given": report.given, "seed": report.seed}
     rows = [[name, count, report.given[name]] for name, count in report.images.items()]
     _print_json_or(as_json, values, lambda: "\n".join(_table(["split", "images", "newly"], rows)))

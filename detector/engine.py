@@ -110,7 +110,7 @@ class Trainer:
             gradients = tape.gradient(total, [variable.value for variable in trainable])
             gradients, norm = tf.clip_by_global_norm(gradients, settings.clip_norm)
             # An endless gradient behind a finite loss spoils the weights as well: the loss tells it.
-            total = tf.where(tf.math.is_finite(norm), total, norm)
+            total = tf.where(tf.math.is_finite(norm) | ~tf.math.is_finite(total), total, norm)
             first = 0
             for optimizer, variables, share in groups:
                 optimizer.learning_rate.assign(rate * share)

@@ -118,7 +118,7 @@ class Loop:
             if self.progress.step % self.plan.per_epoch == 0:
                 self._end_epoch()
                 last = time.monotonic()
-            if stop:
+            if stop and self.progress.step < self.plan.total:
                 path = self._save()
                 self.run.event("interrupted", signal=stop.signal, step=self.progress.step)
                 raise Interrupted(f"{stop.signal} came; step {self.progress.step} is saved in {path}")

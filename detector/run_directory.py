@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, Final, TextIO
 
 from annotations.errors import PpnlabError, UsageError
-from annotations.whole import whole_directory, write_whole
+from annotations.whole import is_free, whole_directory, write_whole
 
 CONFIG: Final = "config.json"
 SCHEMA: Final = 1
@@ -164,7 +164,7 @@ def create_run(path: Path, config: Mapping[str, Any]) -> Run:
             Run(aside).write_config({"schema": SCHEMA, **config})
     except OSError as error:
         # It may be a parent that exists and is no directory.
-        if os.path.lexists(path):
+        if not is_free(path):
             raise UsageError(
                 f"{path}: run must not exist yet; `ppnlab resume {shlex.quote(str(path))}` goes on with it, "
                 "another name starts a new one"

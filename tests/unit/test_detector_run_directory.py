@@ -30,19 +30,24 @@ def test_a_new_run_holds_its_config_and_room_for_checkpoints(tmp_path: Path) -> 
     assert run.history() == {}
 
 
-@pytest.mark.parametrize("kind", ["run", "empty", "file"])
+@pytest.mark.parametrize("kind", ["run", "folder", "file"])
 def test_what_is_there_already_is_refused_and_untouched(tmp_path: Path, kind: str) -> None:
     place = tmp_path / "place"
     if kind == "run":
         create_run(place, CONFIG)
-    elif kind == "empty":
+    elif kind == "folder":
         place.mkdir()
+        (place / "mine").write_text("mine")
     else:
         place.write_text("mine")
     before = tree(tmp_path)
     with pytest.raises(UsageError, match="run must not exist yet; `ppnlab resume"):
         create_run(place, {**CONFIG, "classes": ["b"]})
     assert tree(tmp_path) == before
+
+
+def test_a_run_may_take_an_empty_directory(tmp_path: Path) -> None:
+    assert create_run(tmp_path, CONFIG).config() == {"schema": 1, **CONFIG}
 
 
 def test_a_run_below_a_file_cannot_be_made(tmp_path: Path) -> None:
@@ -86,11 +91,10 @@ def test_history_comes_back_exactly_with_gaps(tmp_path: Path) -> None:
     assert len(run.history_file.read_text().splitlines()) == 3
 
 
-def test_history_can_become_empty_again(tmp_path: Path) -> None:
-    # A run killed before its first checkpoint begins anew.
+def test_a_history_without_rows_is_no_file(tmp_path: Path) -> None:
     run = create_run(tmp_path / "run", CONFIG)
-    run.write_history(ROWS)
     run.write_history([])
+    assert not run.history_file.exists()
     assert run.history() == {}
 
 
