@@ -59,7 +59,6 @@ MISTAKES: Sequence[tuple[str, int, str]] = [
     ("convert found.csv new", 1, "found.csv: source must be a folder, got a file"),
     ("convert empty new", 1, r"empty: source must hold Labelme files \(\*\.json\)"),
     ("convert photos data", 2, "data: destination must not exist yet"),
-    ("convert photos empty", 2, "empty: destination must not exist yet"),
     ("convert photos found.csv", 2, "found.csv: destination must not exist yet"),
     ("convert photos found.csv/new", 1, "found.csv/new: destination must be writable"),
     ("convert photos new --parts fip", 2, "--parts must be PART:OBJECT, got 'fip'"),
@@ -83,7 +82,6 @@ MISTAKES: Sequence[tuple[str, int, str]] = [
     ("train nowhere new", 1, "nowhere: dataset must be a directory, got no such directory"),
     ("train photos new", 1, "photos/dataset.json: file must be readable"),
     ("train data run", 2, "run: run must not exist yet; `ppnlab resume run` goes on with it"),
-    ("train data empty", 2, "empty: run must not exist yet"),
     ("train data new --set epoch=3", 2, r"--set: setting must be a known one, got 'epoch'\. Did you mean 'epochs'\?"),
     ("train data new --set zzz=3", 2, "`ppnlab train --show-config` lists them"),
     ("train data new --set epochs", 2, "--set must be key=value, got 'epochs'"),
@@ -97,7 +95,7 @@ MISTAKES: Sequence[tuple[str, int, str]] = [
     ("train data new --config empty", 2, "empty: configuration must be a readable file, got Is a directory"),
     ("train data new --config bad.toml", 2, "bad.toml: configuration must be TOML, got .*line 1"),
     ("train data new --config unknown.toml", 2, "unknown.toml: setting must be a known one.*Did you mean 'epochs'"),
-    ("train unsplit-data new", 2, "split train must hold images, got none; `ppnlab split unsplit-data --ratios 70/15"),
+    ("train unsplit-data new", 1, "split train must hold images, got none; `ppnlab split unsplit-data --ratios 70/15"),
     ("train data empty --resume", 1, "empty: run must be a directory that `ppnlab train` made"),
     ("train data run --resume --set batch=3", 2, "--set: batch must stay 8 in this run, got 3"),
     ("resume", 2, "Missing argument 'RUN'"),
@@ -109,11 +107,11 @@ MISTAKES: Sequence[tuple[str, int, str]] = [
     ("resume run --epochs 0", 2, "Invalid value for '--epochs'"),
     ("resume run --set seed=7", 2, "--set: seed must stay 0 in this run, got 7"),
     ("resume run --set epoch=7", 2, "Did you mean 'epochs'"),
-    ("resume run --data unsplit-data", 2, "unsplit-data: split train must hold images"),
+    ("resume run --data unsplit-data", 1, "unsplit-data: split train must hold images"),
     ("resume run --data nowhere", 1, "nowhere: dataset must be a directory"),
     ("predict run", 2, "Missing argument 'IMAGES...'"),
-    ("predict run nowhere.jpg", 2, "nowhere.jpg: picture must exist, got no such file"),
-    ("predict run empty", 2, r"empty: folder must hold pictures \(.*\.png.*\), got none"),
+    ("predict run nowhere.jpg", 1, "nowhere.jpg: picture must exist, got no such file"),
+    ("predict run empty", 1, r"empty: folder must hold pictures \(.*\.png.*\), got none"),
     ("predict nowhere photos", 1, "nowhere: run must be a directory that `ppnlab train` made"),
     ("predict run photos", 1, "run/checkpoints: checkpoints must hold one that is whole, got none"),
     ("predict run photos --threshold 2", 2, "Invalid value for '--threshold'"),
@@ -140,7 +138,7 @@ MISTAKES: Sequence[tuple[str, int, str]] = [
     ("score data found.csv --max-detections 0", 2, "Invalid value for '--max-detections'"),
     ("score data found.csv --ap 12-point", 2, "Invalid value for '--ap'"),
     ("score data found.csv --report other.csv", 1, "other.csv/metrics.json: report must be writable"),
-    ("demo empty", 2, "empty: destination must not exist yet"),
+    ("demo photos", 2, "photos: destination must not exist yet"),
     ("demo new --scenes 3", 2, "Invalid value for '--scenes'"),
     ("demo new --set epochs", 2, "--set must be key=value, got 'epochs'"),
     ("demo new --set epoch=1", 2, "Did you mean 'epochs'"),
@@ -172,5 +170,8 @@ def test_a_dataset_without_val_images_is_refused_with_the_command_that_makes_the
     summary = json.loads(ppnlab("split", "data", "--ratios", "1/0/0", "--again", "--json").stdout)
     assert summary["images"] == {"train": 3, "val": 0, "test": 0}
     result = ppnlab("train", "data", "new")
-    assert result.exit_code == 2
-    assert "split val must hold images, got none; `ppnlab split data --ratios 70/15/15`" in error_of(result)
+    assert result.exit_code == 1
+    told = error_of(result)
+    assert "split val must hold images, got none; `ppnlab split data --of train --ratios 85/15`" in told
+    (command,) = re.findall(r"`ppnlab (.+?)`", told)
+    assert json.loads(ppnlab(*command.split(), "--json").stdout)["images"] == {"train": 2, "val": 1, "test": 0}

@@ -12,6 +12,8 @@ import cli
 from annotations.errors import PpnlabError
 from annotations.scenes import SceneSettings, write_scenes
 
+PARTS = "--parts=fip:qr_code"
+
 
 @pytest.fixture(scope="module")
 def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -23,7 +25,7 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs the device that is always full")
 def test_a_full_disk_behind_stdout_is_told_in_one_line(photos: Path, tmp_path: Path) -> None:
     with Path("/dev/full").open("w") as full:
-        done = ppnlab_process("convert", photos, tmp_path / "data", capture_output=False, stdout=full, stderr=-1)
+        done = ppnlab_process("convert", photos, tmp_path / "data", PARTS, capture_output=False, stdout=full, stderr=-1)
     assert done.returncode == 1
     assert done.stderr == "Error: stdout: output must be writable, got No space left on device\n"
 
@@ -32,7 +34,9 @@ def test_a_reader_that_goes_away_is_left_in_silence(photos: Path, tmp_path: Path
     reader, writer = os.pipe()
     os.close(reader)
     try:
-        done = ppnlab_process("convert", photos, tmp_path / "data", capture_output=False, stdout=writer, stderr=-1)
+        done = ppnlab_process(
+            "convert", photos, tmp_path / "data", PARTS, capture_output=False, stdout=writer, stderr=-1
+        )
     finally:
         os.close(writer)
     assert done.stderr == ""
@@ -41,7 +45,17 @@ def test_a_reader_that_goes_away_is_left_in_silence(photos: Path, tmp_path: Path
 
 @pytest.mark.parametrize("stream", [1, 2])
 def test_a_closed_stream_stops_no_command(stream: int, photos: Path, tmp_path: Path) -> None:
-    shell = ["sh", "-c", f'exec "$@" {stream}>&-', "sh", *PROGRAM, "convert", str(photos), str(tmp_path / "data")]
+    shell = [
+        "sh",
+        "-c",
+        f'exec "$@" {stream}>&-',
+        "sh",
+        *PROGRAM,
+        "convert",
+        str(photos),
+        str(tmp_path / "data"),
+        PARTS,
+    ]
     done = subprocess.run(shell, capture_output=True, text=True, env=environment(), check=False)
     assert (done.returncode, done.stderr) == (0, "")
 
