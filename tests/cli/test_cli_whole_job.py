@@ -97,7 +97,7 @@ def test_ctrl_c_saves_the_training_and_says_how_to_go_on(job: Job) -> None:
     assert line.startswith("Stopped: SIGINT came; step 1 is saved in run 1/checkpoints/step-00000001.")
     assert line.endswith("Go on with: ppnlab resume 'run 1'")
     assert "checkpoints/step-00000001/arrays.npz" in job.left
-    assert job.left["history.csv"].strip() == b""
+    assert not job.left.get("history.csv", b"").strip()  # no epoch has ended
 
 
 def test_a_resumed_training_has_one_row_an_epoch_and_tells_what_happened(job: Job) -> None:
