@@ -54,6 +54,7 @@ def start(dataset: Path, run: Path, settings: Settings, monitor: "Monitor", watc
         PpnlabError, Interrupted: see `Loop.train`.
     """
     data = _training_data(dataset)
+    _check_pictures(data)
     if settings.backbone != "none":
         # The network will read them again: a run whose weights are not there would only stand in the next one's way.
         weight_arrays(settings.weights)
@@ -82,6 +83,7 @@ def go_on(run: Path, changes: Mapping[str, Any], dataset: Path | None, monitor: 
         place = dataset or dataset_of(at, config)
         data = _training_data(place)
         check_data(place, config)
+        _check_pictures(data)
         _check_length(at, data, new)
         if new != old or dataset:
             at.write_config({**config, "settings": new.to_json(), "dataset": _dataset_entry(place, run)})
@@ -144,7 +146,6 @@ def _training_data(place: Path) -> BoxDataset:
             raise PpnlabError(f"{place}: split {name} must hold images, got none; {_split_hint(place, data)}")
         if not len(part.annotations):
             raise PpnlabError(f"{place}: split {name} must hold a box at least, got none in {len(part.images)} images")
-        _check_pictures(part)
     return data
 
 
@@ -157,9 +158,10 @@ def _split_hint(place: Path, data: BoxDataset) -> str:
     return f"{command} --of train --ratios 85/15` takes val out of train"
 
 
-def _check_pictures(part: BoxDataset) -> None:
-    # Here and not in the first epoch, when the run would be there already.
-    if missing := [path for row in range(len(part.images)) if not (path := part.picture(row)).is_file()]:
+def _check_pictures(data: BoxDataset) -> None:
+    # Before the run is made, and not in its first epoch.
+    rows = [*data.images.rows_of("train"), *data.images.rows_of("val")]
+    if missing := [path for row in rows if not (path := data.picture(row)).is_file()]:
         raise PpnlabError(f"{missing[0]}: picture must be there, got no such file ({len(missing)} are missing)")
 
 

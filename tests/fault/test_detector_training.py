@@ -188,7 +188,8 @@ def test_another_dataset_is_refused_and_the_same_elsewhere_is_not(
     place: Path, untrained: list[training.Settings]
 ) -> None:
     run = copied(place, "moved")
-    shutil.copytree(place / "data", place / "other" / "data")
+    for folder in ("data", "pictures"):
+        shutil.copytree(place / folder, place / "other" / folder)
     boxes = place / "other" / "data" / "boxes.csv"
     boxes.write_text("\n".join(boxes.read_text().splitlines()[:-1]) + "\n")
     with pytest.raises(PpnlabError, match=r"dataset must be the one that the run began with, got another boxes\.csv"):
@@ -235,10 +236,12 @@ def test_an_existing_run_is_refused_untouched(place: Path) -> None:
     assert {path: path.read_bytes() for path in (place / "straight").rglob("*") if path.is_file()} == before
 
 
-@pytest.mark.parametrize("split", ["train", "val"])
-def test_a_split_without_images_names_the_command_that_makes_one(tmp_path: Path, split: str) -> None:
+@pytest.mark.parametrize(
+    ("split", "how"), [("train", "--ratios 70/15/15 --again"), ("val", "--of train --ratios 85/15")]
+)
+def test_a_split_without_images_names_the_command_that_makes_one(tmp_path: Path, split: str, how: str) -> None:
     drawn_dataset(tmp_path, {other: 1 for other in ("train", "val", "test") if other != split})
-    with pytest.raises(UsageError, match=rf"split {split} must hold images, got none; `ppnlab split"):
+    with pytest.raises(PpnlabError, match=rf"split {split} must hold images, got none; `ppnlab split .*data {how}`"):
         start(tmp_path, "run")
     assert not (tmp_path / "run").exists()
 
@@ -253,7 +256,15 @@ def test_weights_that_are_not_there_leave_no_run_behind(place: Path) -> None:
 def test_a_picture_that_is_gone_is_named(tmp_path: Path) -> None:
     drawn_dataset(tmp_path, {"train": 2, "val": 1})
     (tmp_path / "pictures" / "s1.png").unlink()
-    with pytest.raises(AnnotationError, match=r"s1\.png: picture must be a file, got no such file"):
+    with pytest.raises(PpnlabError, match=r"s1\.png: picture must be there, got no such file \(1 are missing\)"):
+        start(tmp_path, "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_picture_that_is_damaged_is_named(tmp_path: Path) -> None:
+    drawn_dataset(tmp_path, {"train": 2, "val": 1})
+    (tmp_path / "pictures" / "s1.png").write_bytes(b"no picture")
+    with pytest.raises(AnnotationError, match=r"s1\.png: picture must be readable"):
         start(tmp_path, "run")
     assert events(tmp_path, "run") == ["started", "failed"]
 
