@@ -78,5 +78,5 @@ def test_a_file_holds_no_assert_and_does_not_bind_the_name_of_our_package(path: 
 
 
 def test_nothing_in_the_packages_names_a_place_of_one_machine() -> None:
-    places = ("/work/", "/root/", "/home/", "/tmp/")
+    places = tuple(f"/{name}/" for name in ("work", "root", "home", "tmp"))
     assert not [(path, place) for path in FILES for place in places if place in path.read_text()]
