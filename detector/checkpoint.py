@@ -28,7 +28,7 @@ class Progress:
     """What a training has come to, beside its arrays.
 
     `step` counts updates; `sums` holds the losses summed over the `images` that the running epoch has seen; `history`
-    has a row for every finished epoch; `best_step` is the step with the highest validation `score` (and its `ap50`).
+    has a row for every finished epoch; `best_step` is the step whose validation score, `best_score`, is the highest.
     """
 
     step: int = 0

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from annotations.errors import PpnlabError
 from detector.backend import load_backend
@@ -13,8 +13,6 @@ from detector.training import settings_of
 if TYPE_CHECKING:
     from detector.family import Predict
     from detector.ppn_family import PpnModel
-
-CHOICES: Final = ("best", "last")
 
 
 @dataclass(frozen=True)
