@@ -3,7 +3,7 @@
 import hashlib
 import json
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,10 @@ from annotations.tables import NO_PARENT, SPLITS, Annotations, BoxDataset, Image
 from annotations.whole import is_free, whole_directory
 
 SCHEMA = 1
+Attach = Callable[[Path, Images], tuple[Images, list[Finding]]]
 IMAGE_COLUMNS = ("image_id", "path", "width", "height", "split", "group", "flags", "source")
+LABELS = "labels"
+"""The column of images.csv that only a dataset with label images has."""
 BOX_COLUMNS = (
     "image_id", "object_id", "parent_id", "group_id", "label", "xmin", "ymin", "xmax", "ymax", "shape_type",
 )  # fmt: skip
@@ -40,11 +43,14 @@ def read_dataset(directory: Path) -> BoxDataset:
     return BoxDataset(directory, classes, parts, images, annotations, summary)
 
 
-def write_dataset(directory: Path, dataset: BoxDataset, findings: Iterable[Finding], *, command: str) -> BoxDataset:
+def write_dataset(
+    directory: Path, dataset: BoxDataset, findings: Iterable[Finding], *, command: str, attach: Attach | None = None
+) -> BoxDataset:
     """Return the dataset as it was written to `directory`: whole, or not at all.
 
     The images' paths, relative to `dataset.root`, are made relative to `directory`. `command` is what a user would
-    type to make the dataset again; dataset.json keeps it.
+    type to make the dataset again; dataset.json keeps it. `attach` may write further files into the directory before
+    it is given its name, and returns the images with what it changed of them and its own findings.
 
     Raises:
         UsageError: `directory` is there already and not empty; it is left untouched.
@@ -54,9 +60,12 @@ def write_dataset(directory: Path, dataset: BoxDataset, findings: Iterable[Findi
     final = Path(os.path.realpath(directory))
     found = list(findings)
     written = replace(dataset, root=final, images=_rebased(dataset.images, dataset.root, final))
-    summary = {**_summary(written, found), "command": command, "version": _version()}
     try:
         with whole_directory(final) as aside:
+            if attach is not None:
+                images, more = attach(aside, written.images)
+                written, found = replace(written, images=images), found + more
+            summary = {**_summary(written, found), "command": command, "version": _version()}
             _write(aside / "dataset.json", json.dumps(summary, indent=2, ensure_ascii=False) + "\n")
             _write(aside / "images.csv", images_text(written.images))
             _write(aside / "boxes.csv", _boxes_text(written))
@@ -106,7 +115,8 @@ def counts(dataset: BoxDataset) -> dict[str, Any]:
 
 def images_text(images: Images) -> str:
     """Return the text of an images.csv."""
-    return csv_text(IMAGE_COLUMNS, [getattr(images, name) for name in IMAGE_COLUMNS])
+    names = (*IMAGE_COLUMNS, LABELS) if (images.labels != "").any() else IMAGE_COLUMNS
+    return csv_text(names, [getattr(images, name) for name in names])
 
 
 def _counts_of(dataset: BoxDataset) -> dict[str, Any]:
@@ -160,7 +170,7 @@ def _write(path: Path, text: str) -> None:
 
 def _placeless_text(path: Path) -> str:
     columns = read_csv(path, IMAGE_COLUMNS).columns
-    kept = {name: cells for name, cells in columns.items() if name not in ("path", "source")}
+    kept = {name: cells for name, cells in columns.items() if name not in ("path", "source", LABELS)}
     return csv_text(list(kept), kept.values())
 
 
@@ -213,6 +223,8 @@ def _images_of(table: CsvTable) -> Images:
     columns: dict[str, Any] = {name: np.array(table.columns[name], np.str_) for name in IMAGE_COLUMNS}
     for name in ("width", "height"):
         columns[name] = table.integers(name, least=1)
+    if LABELS in table.columns:
+        columns[LABELS] = np.array(table.columns[LABELS], np.str_)
     return Images(**columns)
 
 

@@ -21,7 +21,10 @@ _NO_AREA = frozenset({"point", "points", "line", "linestrip"})
 
 
 class Region(NamedTuple):
-    """A shape with an area: label, group ("" for none), box in pixels, type, and its number in the file (from 0)."""
+    """A shape with an area: label, group ("" for none), box in pixels, type, and its number in the file (from 0).
+
+    `place_form` is how its file numbers what it holds; findings name the shape so.
+    """
 
     label: str
     group_id: str
@@ -31,11 +34,12 @@ class Region(NamedTuple):
     ymax: float
     shape_type: str
     number: int
+    place_form: str = "shapes[{}]"
 
     @property
     def place(self) -> str:
         """Return the shape's name in a finding."""
-        return _place(self.number)
+        return self.place_form.format(self.number)
 
 
 def _place(index: int) -> str:
@@ -156,7 +160,7 @@ def _group(group_id: object, index: int, notes: list[Note]) -> str:
 
 def inside_frame(region: Region, width: int, height: int, notes: list[Note]) -> Region | None:
     """Return the region clipped to the frame of `width` x `height` pixels, or None where it has no area there."""
-    _, _, xmin, ymin, xmax, ymax, _, _ = region
+    xmin, ymin, xmax, ymax = region[2:6]
     if xmin >= 0.0 and ymin >= 0.0 and xmax <= width and ymax <= height:
         clipped = region
     else:

@@ -25,7 +25,8 @@ class Images:
     """One row an image; `width` and `height` are the displayed size in pixels (after EXIF rotation).
 
     `image_id` is unique text; `path` is relative to the dataset directory, with `/`; `split` is train, val, test or "";
-    `flags` holds the names of the true flags, joined by ";"; `source` is the annotation file, relative to its root.
+    `flags` holds the names of the true flags, joined by ";"; `source` is the annotation file, relative to its root;
+    `labels` is the label image (see `annotations.label_images`), relative to the dataset directory, or "".
     """
 
     image_id: NDArray[np.str_]
@@ -36,10 +37,13 @@ class Images:
     group: NDArray[np.str_]
     flags: NDArray[np.str_]
     source: NDArray[np.str_]
+    labels: NDArray[np.str_] = field(default_factory=lambda: np.zeros(0, np.str_))
 
     def __post_init__(self) -> None:
         rows = len(self.image_id)
-        for name in ("image_id", "path", "split", "group", "flags", "source"):
+        if rows and not len(self.labels):
+            object.__setattr__(self, "labels", np.full(rows, "", np.str_))
+        for name in ("image_id", "path", "split", "group", "flags", "source", "labels"):
             object.__setattr__(self, name, text_column("Images", name, getattr(self, name), rows))
         for name in ("width", "height"):
             object.__setattr__(self, name, column("Images", name, getattr(self, name), np.int64, (rows,)))

@@ -34,12 +34,12 @@ def _read_labelme(path: Path) -> BoxDataset:
     from annotations.convert import read_labelme_folder
     from annotations.naming import Naming
 
-    truth, findings, _ = read_labelme_folder(path, Naming({}, None, {}))
+    read = read_labelme_folder(path, Naming({}, None, {}))
     # A converter may leave out a damaged file and say so; figures over what is left would be figures of other data.
-    for finding in findings:
+    for finding in read.findings:
         if CODES[finding.code][0] == "error":
             raise AnnotationError(f"{path / finding.source}: {finding.message}")
-    return truth
+    return read.dataset
 
 
 def read_results(path: Path, truth: BoxDataset) -> Detections:
