@@ -16,6 +16,9 @@ from annotations.notes import Note
 from annotations.shapes import Region, inside_frame
 from annotations.tables import NO_PARENT, SPLITS, Annotations, BoxDataset, Images
 
+Progress = Callable[[int, int], None]
+"""Called with the number of files done and of all files."""
+
 
 class DrawnImage(NamedTuple):
     """One image as it was annotated: its boxes in pixels inside the frame, and each box's parent among them."""

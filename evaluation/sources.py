@@ -31,7 +31,7 @@ def read_truth(path: Path) -> BoxDataset:
 
 def _read_labelme(path: Path) -> BoxDataset:
     # Reading pictures' sizes needs packages that the other forms of truth do without.
-    from annotations.convert import read_labelme_folder
+    from annotations.labelme_folder import read_labelme_folder
     from annotations.naming import Naming
 
     read = read_labelme_folder(path, Naming({}, None, {}))
