@@ -48,13 +48,14 @@ class Patch(NamedTuple):
 class Reading:
     """What a source of annotations holds: its dataset, what was found on the way, and how many files were read.
 
-    `embedded` gives, for an image row without a picture file, the bytes of the picture inside its annotation file.
+    `numbers` is, for each box, its number in its annotation file (`shapes[3]` is 3). `embedded` gives, for an image row without a picture file, the bytes of the picture inside its annotation file.
     `patches` gives the pixels of each box of an image row, in the order of the boxes; None where the form knows none.
     """
 
     dataset: BoxDataset
     findings: list[Finding]
     files: int
+    numbers: NDArray[np.int64]
     embedded: Mapping[int, Callable[[], bytes]] = field(default_factory=dict)
     patches: Callable[[int], Sequence[Patch]] | None = None
 
@@ -93,13 +94,19 @@ def placed(
     return Placed(regions, [place_of.get(parent_of.get(region.number, NONE), NONE) for region in regions], renamed)
 
 
-def dataset_of(root: Path, images: list[DrawnImage], naming: Naming) -> tuple[BoxDataset, list[Finding]]:
-    """Return the dataset of these images, and what is found when they are seen together; `path`s are below `root`."""
-    findings = list(_shared_images(images))
-    images = _without_conflicts(images, findings)
+def reading_of(
+    root: Path, images: list[DrawnImage], naming: Naming, findings: Iterable[Finding], files: int
+) -> Reading:
+    """Return what a source of `files` files holds: its images' tables, `findings` and what is found of all together.
+
+    The images' paths are below `root`.
+    """
+    found = [*findings, *_shared_images(images)]
+    images = _without_conflicts(images, found)
     seen = {region.label for image in images for region in image.regions}
-    findings += naming.unused(seen, {old for image in images for old in image.renamed})
-    return _tables(root, images, *naming.classes_of(seen)), findings
+    found += naming.unused(seen, {old for image in images for old in image.renamed})
+    numbers = np.array([region.number for image in images for region in image.regions], np.int64)
+    return Reading(_tables(root, images, *naming.classes_of(seen)), found, files, numbers)
 
 
 def _named(region: Region, rename: Mapping[str, str]) -> Region:

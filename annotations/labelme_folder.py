@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-from annotations.drawn import DrawnImage, Progress, Reading, dataset_of, placed
+from annotations.drawn import DrawnImage, Progress, Reading, placed
 from annotations.errors import AnnotationError
 from annotations.findings import Finding
 from annotations.frames import frame_of
@@ -40,8 +40,7 @@ def read_labelme_folder(source: Path, naming: Naming, progress: Progress | None 
         if progress is not None:
             progress(done, len(sources))
     _refuse_foreign(source, images, findings)
-    dataset, more = dataset_of(folder.root, images, naming)
-    return Reading(dataset, findings + more, len(sources))
+    return reading_of(folder.root, images, naming, findings, len(sources))
 
 
 def convert_file(
