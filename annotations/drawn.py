@@ -48,8 +48,9 @@ class Patch(NamedTuple):
 class Reading:
     """What a source of annotations holds: its dataset, what was found on the way, and how many files were read.
 
-    `numbers` is, for each box, its number in its annotation file (`shapes[3]` is 3). `embedded` gives, for an image row without a picture file, the bytes of the picture inside its annotation file.
-    `patches` gives the pixels of each box of an image row, in the order of the boxes; None where the form knows none.
+    `numbers` is, for each box, its number in its annotation file (`shapes[3]` is 3). `embedded` gives, for an image row
+    without a picture file, the bytes of the picture inside its annotation file. `patches` gives the pixels of each box
+    of an image row, in the order of the boxes; None where the form knows none.
     """
 
     dataset: BoxDataset

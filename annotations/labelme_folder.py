@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-from annotations.drawn import DrawnImage, Progress, Reading, placed
+from annotations.drawn import DrawnImage, Progress, Reading, placed, reading_of
 from annotations.errors import AnnotationError
 from annotations.findings import Finding
 from annotations.frames import frame_of
