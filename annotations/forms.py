@@ -1,0 +1,252 @@
+"""The forms of annotations: which there are, which one a source holds, and who reads and writes each."""
+
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+from annotations.drawn import Progress, Reading
+from annotations.errors import AnnotationError, UsageError
+from annotations.findings import Finding
+from annotations.naming import Naming
+from annotations.picture_files import PictureFiles
+from annotations.tables import BoxDataset
+
+FORMS_IN = ("labelme", "csv", "coco", "yolo", "voc", "pairs", "boxes")
+FORMS_OUT = ("boxes", "labelme", "csv", "coco", "yolo", "voc")
+MaskKind = Literal["instance", "class"]
+
+
+@dataclass(frozen=True, slots=True)
+class ReadOptions:
+    """How a source is read.
+
+    `masks` is the kind of label images that are wanted of it, or None; `pictures` is a folder that holds the pictures,
+    where they lie apart. Without `check_images`, no picture is opened whose size the annotations give. `workers` is the
+    number of processes. `first_pixel` is the number that the form gives to the first pixel: 1 in the original VOC,
+    whose last column is inside the box, and 0 elsewhere.
+
+    Raises:
+        UsageError: an option has no such value.
+    """
+
+    masks: MaskKind | None = None
+    pictures: Path | None = None
+    check_images: bool = True
+    workers: int = 1
+    first_pixel: Literal[0, 1] = 0
+
+    def __post_init__(self) -> None:
+        if self.masks is not None and self.masks not in get_args(MaskKind):
+            raise UsageError(f"masks: masks must be instance or class, got {self.masks!r}")
+        if self.pictures is not None and not self.pictures.is_dir():
+            raise UsageError(f"{self.pictures}: pictures must be a folder, got {_what_is(self.pictures)}")
+        if self.workers < 1:
+            raise UsageError(f"workers: workers must be at least 1, got {self.workers}")
+        if self.first_pixel not in (0, 1):
+            raise UsageError(f"first_pixel: first_pixel must be 0 or 1, got {self.first_pixel}")
+
+
+Reader = Callable[[Path, Naming, ReadOptions, Progress | None], Reading]
+Writer = Callable[[Path, Path, BoxDataset, PictureFiles], list[Finding]]
+"""Writes a form into the empty directory `aside`, which is to become `final`: paths in its files are relative to that.
+
+Called with aside, final, the dataset and its pictures; returns what the form cannot hold, and what went amiss.
+"""
+
+# Imported when they are needed: a form's reader may need a package that is slow to import.
+_READERS = {
+    "boxes": ("annotations.box_reader", "read_boxes"),
+    "coco": ("annotations.coco_reader", "read_coco"),
+    "csv": ("annotations.reference_csv_reader", "read_reference_csv"),
+    "labelme": ("annotations.labelme_folder", "read_labelme_folder"),
+    "pairs": ("annotations.picture_pairs", "read_pairs"),
+    "voc": ("annotations.voc_reader", "read_voc"),
+    "yolo": ("annotations.yolo_reader", "read_yolo"),
+}
+_WRITERS = {
+    "coco": ("annotations.coco_writer", "write_coco"),
+    "csv": ("annotations.reference_csv_writer", "write_reference_csv"),
+    "labelme": ("annotations.labelme_writer", "write_labelme"),
+    "voc": ("annotations.voc_writer", "write_voc"),
+    "yolo": ("annotations.yolo_writer", "write_yolo"),
+}
+
+
+def read_source(
+    source: Path,
+    form: str,
+    naming: Naming,
+    options: ReadOptions | None = None,
+    progress: Progress | None = None,
+) -> Reading:
+    """Return what a source in one of FORMS_IN, or "auto", holds.
+
+    Raises:
+        UsageError: the form is not known, or cannot be told.
+        AnnotationError: the source holds nothing of the form.
+    """
+    if form == "auto":
+        form = detect_form(source)
+    if form not in _READERS:
+        raise UsageError(f"{source}: form must be one of {', '.join(FORMS_IN)}, got {form!r}")
+    options = options or ReadOptions()
+    if form == "labelme":
+        return _read_labelme(source, naming, options, progress)
+    reader: Reader = _imported(*_READERS[form])
+    return reader(source, naming, options, progress)
+
+
+def writer_of(form: str) -> Writer:
+    """Return the writer of one of FORMS_OUT but boxes, which `dataset.write_dataset` writes.
+
+    Raises:
+        UsageError: the form is not known.
+    """
+    if form not in _WRITERS:
+        raise UsageError(f"form must be one of {', '.join(_WRITERS)}, got {form!r}")
+    writer: Writer = _imported(*_WRITERS[form])
+    return writer
+
+
+def _read_labelme(source: Path, naming: Naming, options: ReadOptions, progress: Progress | None) -> Reading:
+    from annotations.labelme_folder import read_labelme_folder
+
+    return read_labelme_folder(source, naming, progress)
+
+
+def _imported(module: str, name: str) -> Any:  # noqa: ANN401
+    return getattr(import_module(module), name)
+
+
+_DRAWN_BY_HAND = ("coco", "labelme", "voc", "yolo")
+"""Forms that programs for annotating write. The others are often made from these and lie beside them."""
+_MANY = {
+    "labelme": "Labelme files (*.json)",
+    "coco": "COCO JSON",
+    "yolo": "a YOLO folder (data.yaml and labels)",
+    "voc": "Pascal VOC files (*.xml)",
+    "csv": "reference CSV files",
+    "pairs": "pictures beside label images",
+}
+_LOOKED_INTO = 3
+"""Files of one suffix in one folder that are looked into: a folder holds files of one kind, as a rule."""
+_LARGEST_PEEK = 2**31
+_PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp")
+_MASK_FOLDERS = ("labels", "masks", "label", "mask")
+
+
+def detect_form(source: Path) -> str:
+    """Return which of FORMS_IN a source holds, from the names of its files and a look into some of them.
+
+    Where pictures' label images or reference CSV files lie beside annotations of another form, it is the other.
+
+    Raises:
+        UsageError: several forms are there; the message says how to choose.
+        AnnotationError: nothing is there, or nothing of any form.
+    """
+    if not source.exists():
+        raise AnnotationError(f"{source}: source must be a folder or a file, got no such one")
+    if source.name == "dataset.json" or (source / "dataset.json").is_file():
+        return "boxes"
+    found = _forms_in(source) if source.is_dir() else _forms_of_file(source)
+    candidates = [form for form in found if form in _DRAWN_BY_HAND] or list(found)
+    if len(candidates) == 1:
+        return candidates[0]
+    if not candidates:
+        kinds = ", ".join(_MANY.values())
+        got = "none" if source.is_dir() else "a file of another kind"
+        raise AnnotationError(f"{source}: source must hold {kinds} or be a box dataset, got {got}")
+    seen = " and ".join(f"{_MANY[form]} such as {found[form]}" for form in candidates)
+    choice = " or ".join(f"--from {form}" for form in candidates)
+    raise UsageError(f"{source}: source must hold one form of annotations, got {seen}; say {choice}")
+
+
+def _forms_of_file(path: Path) -> dict[str, str]:
+    form = _form_of_file(path, path.suffix.lower())
+    return {form: path.name} if form else {}
+
+
+def _forms_in(root: Path) -> dict[str, str]:
+    """Return the forms that lie below a folder, each with the first file that showed it."""
+    found: dict[str, str] = {}
+    for folder, folders, names in os.walk(root):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        here = Path(folder)
+        for form, name in _forms_among(here, sorted(names)):
+            found.setdefault(form, str((here / name).relative_to(root)))
+    return found
+
+
+def _forms_among(folder: Path, names: list[str]) -> Iterator[tuple[str, str]]:
+    looked: dict[str, int] = {}
+    for name in names:
+        suffix = Path(name).suffix.lower()
+        if name.startswith(".") or suffix not in _SUFFIXES or looked.get(suffix, 0) >= _LOOKED_INTO:
+            continue
+        looked[suffix] = looked.get(suffix, 0) + 1
+        form = _form_of_file(folder / name, suffix)
+        if form is not None:
+            yield form, name
+    if "classes.txt" in names and (folder / "labels").is_dir():
+        yield "yolo", "classes.txt"
+    if _holds_label_images(folder, names):
+        yield "pairs", names[0]
+
+
+def _form_of_file(path: Path, suffix: str) -> str | None:
+    return _SUFFIXES[suffix](path) if suffix in _SUFFIXES else None
+
+
+def _of_json(path: Path) -> str:
+    data = _peek(path, _LARGEST_PEEK)
+    is_coco = all(key in data for key in (b'"images"', b'"annotations"', b'"categories"'))
+    # What is neither is a damaged Labelme file, which its reader refuses by name.
+    return "coco" if is_coco and b'"shapes"' not in data else "labelme"
+
+
+def _of_yaml(path: Path) -> str | None:
+    return "yolo" if b"names" in _peek(path, 2**20) else None
+
+
+def _of_xml(path: Path) -> str | None:
+    return "voc" if b"<annotation" in _peek(path, 2**12) else None
+
+
+def _of_csv(path: Path) -> str | None:
+    header = _peek(path, 2**12).decode("utf-8-sig", "replace").partition("\n")[0]
+    cells = {cell.strip().strip('"') for cell in header.split(",")}
+    return "csv" if {"image_id", "image_width", "class", "xmin", "ymax"} <= cells else None
+
+
+_SUFFIXES: dict[str, Callable[[Path], str | None]] = {
+    ".json": _of_json,
+    ".yaml": _of_yaml,
+    ".yml": _of_yaml,
+    ".xml": _of_xml,
+    ".csv": _of_csv,
+}
+
+
+def _holds_label_images(folder: Path, names: list[str]) -> bool:
+    stems = {Path(name).stem for name in names if name.lower().endswith(_PICTURE_SUFFIXES)}
+    if folder.name in _MASK_FOLDERS and stems:
+        return True
+    return any(stem + ending in stems for stem in stems for ending in ("_label", "_mask"))
+
+
+def _peek(path: Path, most: int) -> bytes:
+    """Return the first bytes of an ordinary file; nothing of a device, a pipe or what cannot be read."""
+    try:
+        if not path.is_file():
+            return b""
+        with path.open("rb") as handle:
+            return handle.read(most)
+    except OSError:
+        return b""
+
+
+def _what_is(path: Path) -> str:
+    return "a file" if path.exists() else "no such one"

@@ -1,0 +1,117 @@
+"""The pictures of a form that is written: copied into it, linked from it, or left where they are and named."""
+
+import os
+import re
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+from typing import Literal
+
+from annotations.findings import Finding
+from annotations.tables import BoxDataset, Images
+
+Mode = Literal["copy", "link", "reference"]
+
+# What no file name may hold on Windows, where people open what they exported.
+_UNSAFE = re.compile(r'[\0-\x1f<>:"|?*\\]')
+
+
+@dataclass(slots=True)
+class PictureFiles:
+    """Puts pictures where a form wants them; `findings` gathers what went amiss.
+
+    `mode` says how: "copy" makes a file of its own, "link" a relative symbolic link, and "reference" nothing: the form
+    names the picture where it lies.
+    """
+
+    mode: Mode
+    findings: list[Finding] = field(default_factory=list)
+    _taken: set[str] = field(default_factory=set)
+
+    def place(self, aside: Path, final: Path, dataset: BoxDataset, row: int, wanted: str) -> str:
+        """Return the path, relative to `final` and with `/`, that the form's files are to name picture `row` by.
+
+        `wanted` is a path below `final`; the picture is put there in `aside`, which is to become `final`. What leads
+        out of it is left out of `wanted`, and a path that another picture has already gets a number. A picture that is
+        not there, or cannot be read, is a finding; its path is returned all the same.
+        """
+        picture = dataset.picture(row)
+        fault = _fault_of(picture)
+        if fault is not None:
+            shown = str(dataset.images.path[row])
+            message = f"picture must be a file that can be read, got {shown or 'no path'}: {fault}"
+            images = dataset.images
+            self.findings.append(
+                Finding("missing-image", str(images.source[row]), "", str(images.image_id[row]), message)
+            )
+        if self.mode == "reference" and dataset.images.path[row]:
+            # The real paths: "..", taken from behind a symbolic link, leads elsewhere.
+            return os.path.relpath(os.path.realpath(picture), os.path.realpath(final)).replace(os.sep, "/")
+        path = self._free(safe_path(wanted))
+        if fault is None and self.mode != "reference":
+            self._put(picture, aside / path, Path(os.path.realpath(final)) / path)
+        return path
+
+    def _put(self, picture: Path, target: Path, final: Path) -> None:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if self.mode == "link":
+            target.symlink_to(os.path.relpath(os.path.realpath(picture), final.parent))
+        else:
+            shutil.copyfile(picture, target)
+
+    def _free(self, path: str) -> str:
+        path = _numbered(path, self._taken)
+        self._taken.add(path.casefold())
+        return path
+
+
+def safe_path(wanted: str) -> str:
+    """Return a path as near to `wanted` as one can be that stays below its folder, on Windows too."""
+    parts = [_safe_name(part) for part in wanted.replace("\\", "/").split("/") if part not in ("", ".", "..")]
+    return "/".join(parts) or "picture"
+
+
+def safe_stems(images: Images) -> list[str]:
+    """Return a path without suffix for each image, after its image_id: safe, and unique whatever the letters' case."""
+    taken: set[str] = set()
+    stems = []
+    for image_id in images.image_id.tolist():
+        stem = _numbered(safe_path(image_id) + ".", taken)
+        taken.add(stem.casefold())
+        stems.append(stem[:-1])
+    return stems
+
+
+def picture_names(images: Images) -> list[str]:
+    """Return a file name for the picture of each image: its stem of `safe_stems`, and the picture's suffix."""
+    suffixes: Sequence[str] = [PurePosixPath(path).suffix for path in images.path.tolist()]
+    return [stem + _safe_name(suffix) for stem, suffix in zip(safe_stems(images), suffixes, strict=True)]
+
+
+def _safe_name(name: str) -> str:
+    # Windows leaves out a dot or a space at the end, and so would put two files in one place.
+    return _UNSAFE.sub("_", name[:-1] + "_" if name.endswith((".", " ")) else name)
+
+
+def _numbered(path: str, taken: set[str]) -> str:
+    folder, slash, name = path.rpartition("/")
+    stem, dot, suffix = name.rpartition(".")
+    if not dot:
+        stem, suffix = name, ""
+    candidate, number = path, 1
+    while candidate.casefold() in taken:
+        number += 1
+        candidate = f"{folder}{slash}{stem}-{number}{dot}{suffix}"
+    return candidate
+
+
+def _fault_of(picture: Path) -> str | None:
+    try:
+        if not picture.is_file():
+            return "no file" if picture.exists() else "no such file"
+        with picture.open("rb") as handle:
+            handle.read(1)
+    except OSError as error:
+        return error.strerror or str(error)
+    return None
