@@ -24,6 +24,7 @@ CODES: Mapping[str, tuple[str, str]] = {
     "size-mismatch": ("error", "The image's size differs from the annotated one in shape: it was cropped or replaced."),
     "unreadable-image": ("error", "The image cannot be used and the annotation file gives no size."),
     "split-conflict": ("error", "Annotation files of one image name different splits; the image has no split."),
+    "bad-entry": ("error", "A row or entry of the annotation file is not what its form says; its image is refused."),
     # Shapes and files that were converted with a loss, a repair or a doubt.
     "not-labelme": ("warn", "The JSON file is of another kind and was left out."),
     "no-area-shape": ("warn", "A point or a line has no area; the shape was dropped."),
@@ -47,6 +48,9 @@ CODES: Mapping[str, tuple[str, str]] = {
     "unrotated-size": ("warn", "The annotated size is the file's without its EXIF rotation; the boxes are as drawn."),
     "unused-name": ("warn", "A class, part or label given on the command line is no label of the data."),
     "unfollowed-link": ("warn", "A link to a folder outside the source folder was not followed."),
+    "crowd": ("warn", "The region stands for many objects (iscrowd); it was dropped."),
+    "images-lost": ("warn", "The form has no place for images without boxes; they are not in what was written."),
+    "not-kept": ("warn", "The form has no place for something that the dataset holds; it was not written."),
     # Good to know.
     "near-split-flag": ("info", "A flag that is true differs by case from a split's name."),
     "size-from-image": ("info", "The annotation file gives no size; the image's own was taken."),
