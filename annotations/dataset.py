@@ -25,6 +25,8 @@ LABELS = "labels"
 BOX_COLUMNS = (
     "image_id", "object_id", "parent_id", "group_id", "label", "xmin", "ymin", "xmax", "ymax", "shape_type",
 )  # fmt: skip
+UNCOUNTED = ("crowd", "ignore")
+"""The columns of boxes.csv, 1 or 0, that only a dataset with such boxes has."""
 
 
 def read_dataset(directory: Path) -> BoxDataset:
@@ -161,7 +163,8 @@ def _boxes_text(dataset: BoxDataset) -> str:
     parents = ["" if value == NO_PARENT else value for value in table.parent_id.tolist()]
     image_id, label = dataset.images.image_id[table.image_row], names[table.class_id]
     ids: list[Column] = [image_id, table.object_id, parents, table.group_id, label]
-    return csv_text(BOX_COLUMNS, [*ids, *table.xyxy_rel.T, table.shape_type])
+    marks = {name: getattr(table, name).astype(np.int64) for name in UNCOUNTED if getattr(table, name).any()}
+    return csv_text((*BOX_COLUMNS, *marks), [*ids, *table.xyxy_rel.T, table.shape_type, *marks.values()])
 
 
 def _write(path: Path, text: str) -> None:
@@ -249,4 +252,10 @@ def _annotations_of(table: CsvTable, images: Images, classes: tuple[str, ...]) -
         class_id=table.places("label", {name: row for row, name in enumerate(classes)}, "a class of dataset.json"),
         xyxy_rel=xyxy_rel,
         shape_type=np.array(table.columns["shape_type"], np.str_),
+        **{name: _marks(table, name) for name in UNCOUNTED if name in table.columns},
     )
+
+
+def _marks(table: CsvTable, name: str) -> NDArray[np.bool_]:
+    table.refuse(~_mask(table, name, {"0", "1", ""}), name, "1, 0 or empty")
+    return _mask(table, name, {"1"})

@@ -66,7 +66,8 @@ class Annotations:
 
     `object_id` is unique in the dataset; `parent_id` is the object_id of the object that a part belongs to, or
     NO_PARENT; `group_id` is Labelme's number as text, or "" where there was none; `class_id` counts from 0 in the
-    dataset's `classes`.
+    dataset's `classes`. `crowd` marks a region of many objects that nobody drew one by one, `ignore` an object that
+    need not be found (VOC calls it difficult); neither counts as truth, and without them all are false.
     """
 
     image_row: NDArray[np.int64]
@@ -76,9 +77,14 @@ class Annotations:
     class_id: NDArray[np.int64]
     xyxy_rel: Boxes
     shape_type: NDArray[np.str_]
+    crowd: NDArray[np.bool_] = field(default_factory=lambda: np.zeros(0, np.bool_))
+    ignore: NDArray[np.bool_] = field(default_factory=lambda: np.zeros(0, np.bool_))
 
     def __post_init__(self) -> None:
         rows = len(self.image_row)
+        for name in ("crowd", "ignore"):
+            values = getattr(self, name) if len(getattr(self, name)) else np.zeros(rows, np.bool_)
+            object.__setattr__(self, name, column("Annotations", name, values, np.bool_, (rows,)))
         for name in ("image_row", "object_id", "parent_id", "class_id"):
             object.__setattr__(self, name, column("Annotations", name, getattr(self, name), np.int64, (rows,)))
         for name in ("group_id", "shape_type"):
