@@ -25,6 +25,8 @@ CODES: Mapping[str, tuple[str, str]] = {
     "unreadable-image": ("error", "The image cannot be used and the annotation file gives no size."),
     "split-conflict": ("error", "Annotation files of one image name different splits; the image has no split."),
     "bad-entry": ("error", "A row or entry of the annotation file is not what its form says; its image is refused."),
+    "bad-label-image": ("error", "A label image cannot be used: damaged, coloured, of another size, or a stack."),
+    "no-label-image": ("error", "The image's label image could not be made; the image is kept without one."),
     # Shapes and files that were converted with a loss, a repair or a doubt.
     "not-labelme": ("warn", "The JSON file is of another kind and was left out."),
     "no-area-shape": ("warn", "A point or a line has no area; the shape was dropped."),
@@ -51,10 +53,18 @@ CODES: Mapping[str, tuple[str, str]] = {
     "crowd": ("warn", "The region stands for many objects (iscrowd); it was dropped."),
     "images-lost": ("warn", "The form has no place for images without boxes; they are not in what was written."),
     "not-kept": ("warn", "The form has no place for something that the dataset holds; it was not written."),
+    "unpaired": ("warn", "A picture has no label image, or a label image no picture; it was left out."),
+    "bad-embedded": ("warn", "The picture inside the annotation file cannot be used, and no file is there."),
+    "overlapping-masks": ("warn", "Objects lost pixels of the label image to others drawn over them."),
+    "hidden-mask": ("warn", "The object has no pixel of the label image: others cover it."),
     # Good to know.
     "near-split-flag": ("info", "A flag that is true differs by case from a split's name."),
     "size-from-image": ("info", "The annotation file gives no size; the image's own was taken."),
     "inverted-corners": ("info", "Rectangles were drawn from another corner than the top left; put in order."),
+    "one-object": ("info", "A label image has one value for many regions: all of them are one object."),
+    "regions": ("info", "The label images hold classes: each connected region of one is an object."),
+    "embedded-image": ("info", "The image was not found; the picture inside the annotation file was written for it."),
+    "boxes-as-masks": ("info", "Objects without outlines fill their boxes in the label images."),
     # What `check` finds in the data as it stands.
     "damaged-image": ("error", "The image cannot be unpacked whole: it is cut off, damaged or no picture."),
     "same-image-in-splits": ("error", "The same picture is in two splits: figures on the second are flattered."),
