@@ -57,6 +57,11 @@ CODES: Mapping[str, tuple[str, str]] = {
     "bad-embedded": ("warn", "The picture inside the annotation file cannot be used, and no file is there."),
     "overlapping-masks": ("warn", "Objects lost pixels of the label image to others drawn over them."),
     "hidden-mask": ("warn", "The object has no pixel of the label image: others cover it."),
+    "unknown-image": ("warn", "A list or table names an image that the dataset has not; the line was left out."),
+    "named-twice": ("warn", "A list or table names an image twice, with the same split or group."),
+    "unnamed-images": ("warn", "A list or table of splits leaves images out; they were given none by it."),
+    "lacking-split": ("warn", "A split lacks a class, or images without objects."),
+    "uneven-split": ("warn", "A class, or images without objects, are divided less evenly than 19 of 20 seeds would."),
     # Good to know.
     "near-split-flag": ("info", "A flag that is true differs by case from a split's name."),
     "size-from-image": ("info", "The annotation file gives no size; the image's own was taken."),
@@ -65,6 +70,7 @@ CODES: Mapping[str, tuple[str, str]] = {
     "regions": ("info", "The label images hold classes: each connected region of one is an object."),
     "embedded-image": ("info", "The image was not found; the picture inside the annotation file was written for it."),
     "boxes-as-masks": ("info", "Objects without outlines fill their boxes in the label images."),
+    "better-seed": ("info", "Another seed divides classes and images without objects more evenly."),
     # What `check` finds in the data as it stands.
     "damaged-image": ("error", "The image cannot be unpacked whole: it is cut off, damaged or no picture."),
     "same-image-in-splits": ("error", "The same picture is in two splits: figures on the second are flattered."),
