@@ -24,6 +24,7 @@ CODES: Mapping[str, tuple[str, str]] = {
     "size-mismatch": ("error", "The image's size differs from the annotated one in shape: it was cropped or replaced."),
     "unreadable-image": ("error", "The image cannot be used and the annotation file gives no size."),
     "split-conflict": ("error", "Annotation files of one image name different splits; the image has no split."),
+    "bad-xml": ("error", "The annotation file is not whole XML, or has a document type, which real ones have not."),
     "bad-entry": ("error", "A row or entry of the annotation file is not what its form says; its image is refused."),
     "bad-label-image": ("error", "A label image cannot be used: damaged, coloured, of another size, or a stack."),
     "no-label-image": ("error", "The image's label image could not be made; the image is kept without one."),
@@ -50,6 +51,7 @@ CODES: Mapping[str, tuple[str, str]] = {
     "unrotated-size": ("warn", "The annotated size is the file's without its EXIF rotation; the boxes are as drawn."),
     "unused-name": ("warn", "A class, part or label given on the command line is no label of the data."),
     "unfollowed-link": ("warn", "A link to a folder outside the source folder was not followed."),
+    "not-voc": ("warn", "The XML file is of another kind and was left out."),
     "crowd": ("warn", "The region stands for many objects (iscrowd); it was dropped."),
     "images-lost": ("warn", "The form has no place for images without boxes; they are not in what was written."),
     "not-kept": ("warn", "The form has no place for something that the dataset holds; it was not written."),
@@ -65,6 +67,7 @@ CODES: Mapping[str, tuple[str, str]] = {
     # Good to know.
     "near-split-flag": ("info", "A flag that is true differs by case from a split's name."),
     "size-from-image": ("info", "The annotation file gives no size; the image's own was taken."),
+    "left-out": ("info", "The form says something that a box dataset has no place for; it was left out."),
     "inverted-corners": ("info", "Rectangles were drawn from another corner than the top left; put in order."),
     "one-object": ("info", "A label image has one value for many regions: all of them are one object."),
     "regions": ("info", "The label images hold classes: each connected region of one is an object."),
