@@ -22,19 +22,30 @@ def mask_extent(mask: object, x: float, y: float) -> tuple[float, float, float, 
 
     Raises:
         FileRefused: the mask is no base64 picture, or larger than LARGEST_MASK.
-
-    Source: labelme's `mask` is laid at the rounded first point, and its points are inclusive pixel indices.
     """
-    rows = _set_pixels(mask)
+    rows = mask_pixels(mask)
     down, across = np.flatnonzero(rows.any(axis=1)), np.flatnonzero(rows.any(axis=0))
     if not len(down):
         return None
-    left, top = float(round(x)), float(round(y))
+    left, top = map(float, mask_corner(x, y))
     xs, ys = across.tolist(), down.tolist()
     return left + xs[0], top + ys[0], left + xs[-1] + 1, top + ys[-1] + 1
 
 
-def _set_pixels(mask: object) -> NDArray[np.bool_]:
+def mask_corner(x: float, y: float) -> tuple[int, int]:
+    """Return the column and row of a mask's first pixel, from its shape's first point.
+
+    Source: labelme's `mask` is laid at the rounded first point, and its points are inclusive pixel indices.
+    """
+    return round(x), round(y)
+
+
+def mask_pixels(mask: object) -> NDArray[np.bool_]:
+    """Return the (h, w) pixels that a mask's picture sets.
+
+    Raises:
+        FileRefused: the mask is no base64 picture, or larger than LARGEST_MASK.
+    """
     if not isinstance(mask, str) or not mask:
         raise FileRefused("bad-points", f"mask must be a base64 PNG, got {shown(mask)}")
     try:

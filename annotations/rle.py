@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from annotations.drawn import Patch
 from annotations.errors import AnnotationError
 from annotations.notes import shown
+from annotations.patches import empty_patch, tight, united
 from annotations.pictures import LARGEST
 
 LONGEST_OUTLINE = 4_000_000
@@ -104,16 +105,14 @@ def _patch_of_counts(counts: NDArray[np.int64], height: int) -> Patch:
     drawn = past > first
     first, past = first[drawn], past[drawn]
     if not len(first):
-        return Patch(0, 0, np.zeros((0, 0), np.bool_))
+        return empty_patch()
     left, right = int(first[0]) // height, (int(past[-1]) - 1) // height + 1
     strip = np.zeros((right - left) * height, np.int8)
     # Where a run of zero pixels lies between two, one ends where the other begins.
     strip[first - left * height] += 1
     strip[past[past < right * height] - left * height] -= 1
     pixels = np.cumsum(strip, dtype=np.int8, out=strip).view(np.bool_).reshape(right - left, height).T
-    down = np.flatnonzero(pixels.any(axis=1))
-    top, bottom = int(down[0]), int(down[-1]) + 1
-    return Patch(left, top, np.ascontiguousarray(pixels[top:bottom]))
+    return tight(pixels, left)
 
 
 def _counts_of_patch(patch: Patch, width: int, height: int) -> NDArray[np.int64]:
@@ -155,21 +154,3 @@ def _patch_of_polygons(outlines: Sequence[list[float]], width: int, height: int)
 
     texts = [encoded["counts"].decode("ascii") for encoded in frPyObjects(outlines, height, width)]
     return united([_patch_of_counts(_counts_of_text(text), height) for text in texts])
-
-
-def united(patches: Sequence[Patch]) -> Patch:
-    """Return the pixels of any of these patches as one patch; of 0 x 0 where none has a pixel."""
-    whole = [patch for patch in patches if patch.pixels.size]
-    if len(whole) == 1:
-        return whole[0]
-    if not whole:
-        return Patch(0, 0, np.zeros((0, 0), np.bool_))
-    left, top = min(patch.left for patch in whole), min(patch.top for patch in whole)
-    right = max(patch.left + patch.pixels.shape[1] for patch in whole)
-    bottom = max(patch.top + patch.pixels.shape[0] for patch in whole)
-    pixels = np.zeros((bottom - top, right - left), np.bool_)
-    for patch in whole:
-        rows, columns = patch.pixels.shape
-        y, x = patch.top - top, patch.left - left
-        pixels[y : y + rows, x : x + columns] |= patch.pixels
-    return Patch(left, top, pixels)

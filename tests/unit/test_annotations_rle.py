@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from annotations.drawn import Patch
 from annotations.errors import AnnotationError
-from annotations.rle import LONGEST_OUTLINE, patch_of, rle_of, united
+from annotations.rle import LONGEST_OUTLINE, patch_of, rle_of
 
 # pycocotools' own decoding warns with NumPy 2.
 AS_DECODED = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
@@ -128,10 +128,3 @@ def test_frame_beyond_the_largest_picture_is_refused_before_any_memory_is_taken(
 def test_patch_outside_its_frame_is_misuse(patch: tuple[int, int]) -> None:
     with pytest.raises(ValueError, match="patch must lie in 4 x 3 pixels"):
         rle_of(Patch(*patch, np.ones((2, 3), np.bool_)), 4, 3)
-
-
-def test_united_patches_hold_the_pixels_of_each() -> None:
-    one, other = Patch(1, 1, np.ones((2, 2), np.bool_)), Patch(3, 0, np.eye(3, dtype=np.bool_))
-    both = united([one, Patch(9, 9, np.zeros((0, 0), np.bool_)), other])
-    np.testing.assert_array_equal(frame(both, 8, 8), frame(one, 8, 8) | frame(other, 8, 8))
-    assert united([]).pixels.shape == (0, 0)
