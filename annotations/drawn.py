@@ -4,11 +4,12 @@ import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from annotations.drawn_columns import DrawnColumns, ImageRow, Words
 from annotations.findings import Finding
 from annotations.linking import NONE, link_parts, without_duplicates
 from annotations.naming import Naming
@@ -21,7 +22,10 @@ Progress = Callable[[int, int], None]
 
 
 class DrawnImage(NamedTuple):
-    """One image as it was annotated: its boxes in pixels inside the frame, and each box's parent among them."""
+    """One image as it was annotated: its boxes in pixels inside the frame, and each box's parent among them.
+
+    `embedded` gives the bytes of the picture that its annotation file holds, where no picture file was found.
+    """
 
     image_id: str
     path: str
@@ -34,6 +38,7 @@ class DrawnImage(NamedTuple):
     parents: list[int]
     renamed: set[str]
     group: str = ""
+    embedded: Callable[[], bytes] | None = None
 
 
 class Patch(NamedTuple):
@@ -96,18 +101,44 @@ def placed(
 
 
 def reading_of(
-    root: Path, images: list[DrawnImage], naming: Naming, findings: Iterable[Finding], files: int
+    root: Path, images: Sequence[DrawnImage], naming: Naming, findings: Iterable[Finding], files: int
 ) -> Reading:
     """Return what a source of `files` files holds: its images' tables, `findings` and what is found of all together.
 
     The images' paths are below `root`.
     """
-    found = [*findings, *_shared_images(images)]
-    images = _without_conflicts(images, found)
-    seen = {region.label for image in images for region in image.regions}
-    found += naming.unused(seen, {old for image in images for old in image.renamed})
-    numbers = np.array([region.number for image in images for region in image.regions], np.int64)
-    return Reading(_tables(root, images, *naming.classes_of(seen)), found, files, numbers)
+    return reading_of_columns(root, columns_of(images), naming, findings, files)
+
+
+def reading_of_columns(
+    root: Path, drawn: DrawnColumns, naming: Naming, findings: Iterable[Finding], files: int
+) -> Reading:
+    """Return what `reading_of` returns, of images that are columns already."""
+    found = [*findings, *_shared_images(drawn.images)]
+    images = _without_conflicts(drawn.images, found)
+    seen = drawn.label.used()
+    found += naming.unused(seen, set(drawn.renamed))
+    classes, parts = naming.classes_of(seen)
+    table = _image_table(images)
+    dataset = BoxDataset(root, classes, parts, table, _annotations(drawn, table, classes))
+    embedded = {row: image.embedded for row, image in enumerate(images) if image.embedded is not None}
+    return Reading(dataset, found, files, drawn.number, embedded)
+
+
+def columns_of(images: Sequence[DrawnImage]) -> DrawnColumns:
+    """Return the images as columns."""
+    regions = [region for image in images for region in image.regions]
+    return DrawnColumns(
+        images=[ImageRow(*image[:7], image.group, image.embedded) for image in images],
+        boxes=np.array([len(image.regions) for image in images], np.int64),
+        label=Words.of([region.label for region in regions]),
+        group_id=Words.of([region.group_id for region in regions]),
+        shape_type=Words.of([region.shape_type for region in regions]),
+        xyxy=np.array([region[2:6] for region in regions], np.float64).reshape(-1, 4),
+        parent=np.array([parent for image in images for parent in image.parents], np.int64),
+        number=np.array([region.number for region in regions], np.int64),
+        renamed=frozenset[str]().union(*(image.renamed for image in images)),
+    )
 
 
 def _named(region: Region, rename: Mapping[str, str]) -> Region:
@@ -126,8 +157,8 @@ def _known(regions: list[Region], naming: Naming, notes: list[Note]) -> list[Reg
     return [region for region in regions if region.label in naming.classes]
 
 
-def _shared_images(images: list[DrawnImage]) -> Iterable[Finding]:
-    first: dict[str, DrawnImage] = {}
+def _shared_images(images: Sequence[ImageRow]) -> Iterable[Finding]:
+    first: dict[str, ImageRow] = {}
     for image in images:
         other = first.setdefault(image.path, image)
         if other is not image:
@@ -135,7 +166,7 @@ def _shared_images(images: list[DrawnImage]) -> Iterable[Finding]:
             yield Finding("shared-image", image.source, "", image.image_id, message)
 
 
-def _without_conflicts(images: list[DrawnImage], findings: list[Finding]) -> list[DrawnImage]:
+def _without_conflicts(images: list[ImageRow], findings: list[Finding]) -> list[ImageRow]:
     """Return the images, without a split where another file puts the same image into another one; findings are added.
 
     To train on an image and to test on it would flatter the figures, and which file is right is not ours to guess.
@@ -144,6 +175,8 @@ def _without_conflicts(images: list[DrawnImage], findings: list[Finding]) -> lis
     for image in images:
         splits.setdefault(image.path, set()).update({image.split} - {""})
     torn = {path for path, names in splits.items() if len(names) > 1}
+    if not torn:
+        return images
     for image in images:
         if image.path in torn:
             got = " and ".join(name for name in SPLITS if name in splits[image.path])
@@ -152,38 +185,33 @@ def _without_conflicts(images: list[DrawnImage], findings: list[Finding]) -> lis
     return [image._replace(split="") if image.path in torn else image for image in images]
 
 
-def _tables(root: Path, images: list[DrawnImage], classes: tuple[str, ...], parts: Mapping[str, str]) -> BoxDataset:
+def _annotations(drawn: DrawnColumns, images: Images, classes: tuple[str, ...]) -> Annotations:
     class_of = {name: row for row, name in enumerate(classes)}
-    rows = np.repeat(np.arange(len(images)), [len(image.regions) for image in images])
-    regions = [region for image in images for region in image.regions]
-    # A parent is a place in its own image; its object_id is that place after the boxes of the images before.
-    first = np.concatenate([[0], np.cumsum([len(image.regions) for image in images])])[rows].astype(np.int64)
-    parents = np.array([parent for image in images for parent in image.parents], np.int64)
-    table = _image_table(images)
-    size = np.stack([table.width, table.height, table.width, table.height], axis=1)[rows]
-    annotations = Annotations(
+    # A word that no box has is no class.
+    class_of_code = np.array([class_of.get(word, -1) for word in drawn.label.words], np.int64)
+    rows = drawn.image_row
+    size = np.stack([images.width, images.height, images.width, images.height], axis=1)[rows]
+    return Annotations(
         image_row=rows,
-        object_id=np.arange(len(regions)),
-        parent_id=np.where(parents == NONE, NO_PARENT, first + parents),
-        group_id=np.array([region.group_id for region in regions], np.str_),
-        class_id=np.array([class_of[region.label] for region in regions], np.int64),
-        xyxy_rel=np.array([region[2:6] for region in regions], np.float64).reshape(-1, 4) / size,
-        shape_type=np.array([region.shape_type for region in regions], np.str_),
+        object_id=np.arange(len(rows)),
+        # A parent is a place in its own image; its object_id is that place after the boxes of the images before.
+        parent_id=np.where(drawn.parent == NONE, NO_PARENT, drawn.first_box[rows] + drawn.parent),
+        group_id=drawn.group_id.texts(),
+        class_id=class_of_code[drawn.label.codes],
+        xyxy_rel=drawn.xyxy / size,
+        shape_type=drawn.shape_type.texts(),
     )
-    return BoxDataset(root, classes, parts, table, annotations)
 
 
-def _image_table(images: list[DrawnImage]) -> Images:
-    def text(name: str) -> np.ndarray[Any, np.dtype[np.str_]]:
-        return np.array([getattr(image, name) for image in images], np.str_)
-
+def _image_table(images: Sequence[ImageRow]) -> Images:
+    image_id, path, width, height, split, flags, source, group, _ = zip(*images, strict=True) if images else [()] * 9
     return Images(
-        image_id=text("image_id"),
-        path=text("path"),
-        width=np.array([image.width for image in images], np.int64),
-        height=np.array([image.height for image in images], np.int64),
-        split=text("split"),
-        group=text("group"),
-        flags=text("flags"),
-        source=text("source"),
+        image_id=np.array(image_id, np.str_),
+        path=np.array(path, np.str_),
+        width=np.array(width, np.int64),
+        height=np.array(height, np.int64),
+        split=np.array(split, np.str_),
+        group=np.array(group, np.str_),
+        flags=np.array(flags, np.str_),
+        source=np.array(source, np.str_),
     )
