@@ -205,10 +205,10 @@ def convert(
     Example:
         ppnlab convert photos data --parts fip:qr_code
     """
-    from annotations.convert import convert_labelme
+    from annotations.convert import convert as convert_source
 
     with _counter("converting") as progress:
-        report = convert_labelme(
+        report = convert_source(
             source,
             dest,
             parts=_pairs(parts, ":", "--parts must be PART:OBJECT"),
@@ -662,7 +662,7 @@ def demo(
     Example:
         ppnlab demo demo
     """
-    from annotations.convert import convert_labelme
+    from annotations.convert import convert as convert_source
     from annotations.dataset import refuse_existing
     from annotations.scenes import write_scenes
     from detector.settings import DEMO, parse_assignments, read_toml
@@ -680,7 +680,7 @@ def demo(
     with _counter("drawing") as progress:
         write_scenes(directory / "labelme", scenes, seed, progress=progress)
     click.echo(f"2/4 converting them to a box dataset: {directory / 'dataset'}", err=True)
-    convert_labelme(directory / "labelme", directory / "dataset", parts={"fip": "qr_code"}, command=_command_line())
+    convert_source(directory / "labelme", directory / "dataset", parts={"fip": "qr_code"}, command=_command_line())
     click.echo(f"3/4 training {settings.epochs} epochs: {directory / 'run'}", err=True)
     _trained(directory / "dataset", directory / "run", settings)
     click.echo(f"4/4 evaluating train, val and test: {directory / 'report'}", err=True)

@@ -1,26 +1,41 @@
-"""A folder of Labelme files to a box dataset: each file converted or refused by name, nothing changed in silence."""
+"""Any form of annotations to any other: each file converted or refused by name, nothing changed in silence."""
 
+import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from annotations.dataset import counts, refuse_existing, write_dataset
-from annotations.drawn import Progress
-from annotations.findings import Finding, count_by_code, count_by_severity
-from annotations.labelme_folder import read_labelme_folder
+from annotations.drawn import Progress, Reading
+from annotations.errors import AnnotationError, UsageError
+from annotations.findings import Finding, count_by_code, count_by_severity, findings_text
+from annotations.forms import FORMS_OUT, MaskKind, ReadOptions, detect_form, read_source, writer_of
 from annotations.naming import Naming
-from annotations.tables import BoxDataset
+from annotations.picture_files import Mode, PictureFiles
+from annotations.tables import BoxDataset, Images
+from annotations.whole import whole_directory
+
+FINDINGS = "ppnlab-findings.csv"
+"""The findings beside what is written in another form than a box dataset; no reader takes it for part of one."""
+
+# Whoever loads these looks for the pictures inside the folder; the other forms name them where they lie.
+_DEMAND_PICTURES = frozenset({"yolo", "voc"})
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ConvertReport:
-    """What a conversion made: the dataset as written, all findings, how many annotation files there were."""
+    """What a conversion made: the dataset, all findings, how many annotation files there were, and from and to what.
+
+    `dataset` is as written, for a box dataset, and as read for another form.
+    """
 
     dataset: BoxDataset
     findings: tuple[Finding, ...]
     files: int
     strict: bool
+    source_form: str = "labelme"
+    target_form: str = "boxes"
 
     @property
     def exit_status(self) -> int:
@@ -29,13 +44,17 @@ class ConvertReport:
         return 3 if severities["error"] or (self.strict and severities["warn"]) else 0
 
     def summary(self) -> dict[str, Any]:
-        """Return the report, ready for JSON: files read and refused, the dataset's counts, findings by code."""
+        """Return the report, ready for JSON: the forms, files read, images refused, the counts, findings by code."""
+        # One finding refuses an image; a form with many images in one file names each one's entry.
+        refused = {
+            (found.source, found.shape) for found in self.findings if found.severity == "error" and not found.image_id
+        }
         return {
             "schema": 1,
+            "from": self.source_form,
+            "to": self.target_form,
             "files": self.files,
-            "refused": len(
-                {found.source for found in self.findings if found.severity == "error" and not found.image_id}
-            ),
+            "refused": len(refused),
             "classes": list(self.dataset.classes),
             "parts": dict(self.dataset.parts),
             **counts(self.dataset),
@@ -43,28 +62,106 @@ class ConvertReport:
         }
 
 
-def convert_labelme(
+def convert(
     source: Path,
     destination: Path,
     *,
-    parts: Mapping[str, str],
+    source_form: str = "auto",
+    target_form: str = "boxes",
+    parts: Mapping[str, str] | None = None,
     classes: Sequence[str] | None = None,
     rename: Mapping[str, str] | None = None,
+    masks: MaskKind | None = None,
+    pictures: Path | None = None,
+    pictures_mode: Mode | None = None,
+    check_images: bool = True,
+    workers: int = 1,
+    first_pixel: Literal[0, 1] = 0,
     strict: bool = False,
     command: str = "",
     progress: Progress | None = None,
 ) -> ConvertReport:
-    """Return what became of the Labelme files below `source`; the box dataset is written to `destination`.
+    """Return what became of the annotations of `source`; they are written to `destination`, whole or not at all.
 
-    A damaged file is refused by name and the others are converted. Images are found inside `source` only. `progress`
-    is called with the number of files done and of all files.
+    `source_form` is one of forms.FORMS_IN or "auto", `target_form` one of forms.FORMS_OUT. What is damaged is refused
+    by name and the rest is converted. `pictures` is a folder of pictures that lie apart from their annotations;
+    `pictures_mode` says how another form than a box dataset gets them: by default copied for YOLO and VOC, and named
+    where they lie for the others. The findings lie in findings.csv, or beside another form in FINDINGS. `progress` is
+    called with the number of files (or images) done and of all.
 
     Raises:
-        UsageError: `destination` is there already and not empty, or parts, classes and rename contradict each other.
-        AnnotationError: `source` holds no Labelme file, or `destination` cannot be written.
+        UsageError: `destination` is there already and not empty, the options contradict each other, or the form is not
+            known or cannot be told.
+        AnnotationError: `source` holds nothing of its form, or `destination` cannot be written.
     """
-    naming = Naming(dict(parts), None if classes is None else tuple(classes), dict(rename or {}))
+    naming = Naming(dict(parts or {}), None if classes is None else tuple(classes), dict(rename or {}))
+    options = ReadOptions(masks, pictures, check_images, workers, first_pixel)
+    _check_target(target_form, masks, pictures_mode)
     refuse_existing(destination)
-    read = read_labelme_folder(source, naming, progress)
-    written = write_dataset(destination, read.dataset, read.findings, command=command)
-    return ConvertReport(written, tuple(read.findings), read.files, strict)
+    form = detect_form(source) if source_form == "auto" else source_form
+    read = read_source(source, form, naming, options, progress)
+    if target_form == "boxes":
+        dataset, findings = _write_boxes(destination, read, form, masks, command)
+    else:
+        mode = pictures_mode or ("copy" if target_form in _DEMAND_PICTURES else "reference")
+        dataset, findings = read.dataset, _write_form(destination, target_form, read, PictureFiles(mode))
+    return ConvertReport(dataset, tuple(findings), read.files, strict, form, target_form)
+
+
+def _check_target(form: str, masks: MaskKind | None, pictures_mode: Mode | None) -> None:
+    if form not in FORMS_OUT:
+        raise UsageError(f"form to write must be one of {', '.join(FORMS_OUT)}, got {form!r}")
+    if form != "boxes" and masks is not None:
+        raise UsageError(f"masks: label images must be for a box dataset, got the form {form}; convert in two steps")
+    if form == "boxes" and pictures_mode is not None:
+        raise UsageError(f"pictures: a box dataset must name its pictures where they lie, got {pictures_mode}")
+
+
+@dataclass(slots=True)
+class _Attachments:
+    """What a box dataset is given besides its tables; `findings` gathers what is found on the way."""
+
+    read: Reading
+    masks: MaskKind | None
+    findings: list[Finding] = field(default_factory=list)
+
+    def __call__(self, aside: Path, images: Images) -> tuple[Images, list[Finding]]:
+        """Return the images with the pictures and label images that were written into `aside`, and the findings."""
+        if self.read.embedded:
+            from annotations.embedded import write_embedded
+
+            images, found = write_embedded(aside, images, self.read.embedded)
+            self.findings += found
+        if self.masks is not None and self.read.patches is not None:
+            from annotations.label_images import write_label_images
+
+            table, patches = self.read.dataset.annotations, self.read.patches
+            images, found = write_label_images(aside, images, table, patches, self.masks)
+            self.findings += found
+        return images, self.findings
+
+
+def _write_boxes(
+    destination: Path, read: Reading, form: str, masks: MaskKind | None, command: str
+) -> tuple[BoxDataset, list[Finding]]:
+    if masks is not None and read.patches is None:
+        raise UsageError(
+            f"masks: source must know the pixels of its objects, got the form {form}, which has boxes alone"
+        )
+    attach = _Attachments(read, masks)
+    dataset = write_dataset(destination, read.dataset, read.findings, command=command, attach=attach)
+    return dataset, [*read.findings, *attach.findings]
+
+
+def _write_form(destination: Path, form: str, read: Reading, pictures: PictureFiles) -> list[Finding]:
+    final = Path(os.path.realpath(destination))
+    write = writer_of(form)
+    try:
+        with whole_directory(final) as aside:
+            told = write(aside, final, read.dataset, pictures)
+            findings = [*read.findings, *told, *pictures.findings]
+            (aside / FINDINGS).write_bytes(findings_text(findings).encode())
+    except OSError as error:
+        refuse_existing(destination)  # made or filled by another process since
+        raise AnnotationError(f"{destination}: destination must be writable, got {error.strerror or error}") from error
+    return findings

@@ -1,7 +1,8 @@
 """What a user says about labels: which are parts of which, which are wanted, which are to be renamed."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Self
 
 from annotations.errors import UsageError
 from annotations.findings import Finding
@@ -11,7 +12,8 @@ from annotations.findings import Finding
 class Naming:
     """Names for labels: `parts` maps a part's label to its object's, `classes` is the wanted list or None for all.
 
-    `rename` maps an old label to a new one; it comes first, and the others use the new names.
+    `rename` maps an old label to a new one; it comes first, and the others use the new names. `listed` are the labels
+    that the source itself lists, by their old names: they are classes even where no box has them.
 
     Raises:
         UsageError: the names contradict each other.
@@ -20,6 +22,7 @@ class Naming:
     parts: Mapping[str, str]
     classes: tuple[str, ...] | None
     rename: Mapping[str, str]
+    listed: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         for part, whole in self.parts.items():
@@ -42,23 +45,41 @@ class Naming:
         if missing:
             raise UsageError(f"classes: classes must include all of parts, got none of {', '.join(missing)}")
 
+    def with_source(self, listed: Sequence[str] = (), parts: Mapping[str, str] | None = None) -> Self:
+        """Return these names with what the source itself says: the labels that it lists, and its parts.
+
+        The source's names are old ones, as they stand in it. Parts that the user gave win over all of the source's.
+        """
+        if self.parts or not parts:
+            return replace(self, listed=tuple(listed))
+        new = {self._new(part): self._new(whole) for part, whole in parts.items()}
+        wanted = {
+            part: whole for part, whole in new.items() if self.classes is None or {part, whole} <= {*self.classes}
+        }
+        return replace(self, listed=tuple(listed), parts=wanted)
+
     def classes_of(self, seen: set[str]) -> tuple[tuple[str, ...], dict[str, str]]:
         """Return the classes and the parts of data with these labels.
 
-        Objects come first, then parts, each in alphabetical order, unless there is a list. Parts that nobody drew are
-        left out; an object that only its parts speak of is a class.
+        Labels that the source lists come first, in its order; then objects, then parts, each in alphabetical order; a
+        list by the user stands alone. Parts that nobody drew are left out; an object that only its parts speak of is a
+        class.
         """
         if self.classes is not None:
             return self.classes, dict(self.parts)
-        parts = {part: whole for part, whole in sorted(self.parts.items()) if part in seen}
-        objects = sorted((seen - set(parts)) | set(parts.values()))
-        return (*objects, *parts), parts
+        listed = tuple(dict.fromkeys(map(self._new, self.listed)))
+        known = seen | set(listed)
+        parts = {part: whole for part, whole in sorted(self.parts.items()) if part in known}
+        objects = sorted((known - set(parts)) | set(parts.values()))
+        return tuple(dict.fromkeys((*listed, *objects, *parts))), parts
 
     def unused(self, seen: set[str], renamed: set[str]) -> list[Finding]:
         """Return a finding for each name that is no label of the data: a wrong name here is a typing error.
 
         Data without any label give none: their own findings say why.
         """
+        seen = seen | set(map(self._new, self.listed))
+        renamed = renamed | set(self.listed)
         if not seen:
             return []
         named = [("part", name) for name in self.parts if name not in seen]
@@ -70,3 +91,6 @@ class Naming:
             Finding("unused-name", "", "", "", f"{kind} {name!r} must be a label of the data, got {labels}")
             for kind, name in named
         ]
+
+    def _new(self, label: str) -> str:
+        return self.rename.get(label, label)

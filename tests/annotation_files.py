@@ -7,7 +7,8 @@ from typing import Any
 
 from PIL import Image
 
-from annotations.convert import ConvertReport, convert_labelme
+from annotations.convert import ConvertReport
+from annotations.convert import convert as convert_source
 from annotations.findings import Finding
 from annotations.tables import pixels
 
@@ -47,8 +48,8 @@ def write_png(path: Path, size: tuple[int, int] = (WIDTH, HEIGHT), orientation: 
 
 def convert(root: Path, **options: object) -> ConvertReport:
     """Return the report of converting `root`, beside which the dataset is written."""
-    settings: dict[str, Any] = {"parts": PARTS, **options}
-    return convert_labelme(root, root.with_name(root.name + "-dataset"), **settings)
+    settings: dict[str, Any] = {"source_form": "labelme", "parts": PARTS, **options}
+    return convert_source(root, root.with_name(root.name + "-dataset"), **settings)
 
 
 def convert_one(root: Path, *shapes: object, image: bool = True, **fields: object) -> ConvertReport:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from annotation_files import PARTS, SHARED
 
-from annotations.convert import ConvertReport, convert_labelme
+from annotations.convert import ConvertReport, convert
 from annotations.csvtable import read_csv
 from annotations.tables import NO_PARENT, pixels
 
@@ -26,7 +26,7 @@ def test_case_gets_an_accepted_answer(tmp_path: Path, case: dict[str, Any] | Non
         pytest.skip("the shared cases are not on this machine")
     options = case["options"]
     root = CASES.parent / case["root"]
-    report = convert_labelme(root, tmp_path / "out", parts=options["parts"], classes=options["classes"])
+    report = convert(root, tmp_path / "out", parts=options["parts"], classes=options["classes"])
     for source, expected in case["files"].items():
         # The preferred answer stands first; ours is that one.
         assert answer(report, source) == expected_answer(expected["accept"][0])
@@ -69,7 +69,7 @@ def expected_answer(accepted: dict[str, Any]) -> dict[str, Any]:
 def photos(tmp_path_factory: pytest.TempPathFactory) -> ConvertReport:
     if not PHOTOS.is_dir():
         pytest.skip("the shared photographs are not on this machine")
-    return convert_labelme(PHOTOS, tmp_path_factory.mktemp("photos") / "data", parts=PARTS)
+    return convert(PHOTOS, tmp_path_factory.mktemp("photos") / "data", parts=PARTS)
 
 
 def test_photographs_are_converted_without_a_finding(photos: ConvertReport) -> None:
@@ -110,7 +110,7 @@ def _reference(path: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 def test_photographs_annotations_alone_say_which_folder_to_give(tmp_path: Path) -> None:
     if not PHOTOS.is_dir():
         pytest.skip("the shared photographs are not on this machine")
-    report = convert_labelme(PHOTOS / "annotations", tmp_path / "data", parts=PARTS)
+    report = convert(PHOTOS / "annotations", tmp_path / "data", parts=PARTS)
     assert len(report.dataset.images) == 319
     assert {finding.code for finding in report.findings} == {"outside-root"}
     assert str(PHOTOS.resolve()) in report.findings[0].message

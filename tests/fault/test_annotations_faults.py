@@ -152,7 +152,7 @@ SCRIPT = """
 import os, resource, signal, sys
 from pathlib import Path
 import annotations.dataset
-from annotations.convert import convert_labelme
+from annotations.convert import convert
 
 write = annotations.dataset._write
 
@@ -167,7 +167,7 @@ if sys.argv[3] == "kill":
 if sys.argv[3] == "full":
     resource.setrlimit(resource.RLIMIT_FSIZE, (100, 100))
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-convert_labelme(Path(sys.argv[1]), Path(sys.argv[2]), parts={})
+convert(Path(sys.argv[1]), Path(sys.argv[2]), parts={})
 """
 
 

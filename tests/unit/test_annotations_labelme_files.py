@@ -20,7 +20,7 @@ from annotation_files import (
     write_png,
 )
 
-from annotations.convert import convert_labelme
+from annotations.convert import convert as convert_source
 from annotations.errors import AnnotationError, UsageError
 
 
@@ -155,7 +155,7 @@ def test_image_path_out_of_the_source_is_not_followed(tmp_path: Path, image_path
 def test_path_out_of_the_source_names_the_folder_to_give_instead(tmp_path: Path) -> None:
     write_png(tmp_path / "photos" / "images" / "img.png")
     write_json(tmp_path / "photos" / "labels" / "a.json", document(shape(), imagePath="../images/img.png"))
-    report = convert_labelme(tmp_path / "photos" / "labels", tmp_path / "out", parts=PARTS)
+    report = convert_source(tmp_path / "photos" / "labels", tmp_path / "out", parts=PARTS)
     assert f"give {tmp_path / 'photos'} as the source" in only(report, "outside-root").message
 
 
@@ -358,7 +358,7 @@ def test_strict_turns_warnings_into_exit_status_3(tmp_path: Path) -> None:
     write_png(tmp_path / "in" / "img.png")
     write_json(tmp_path / "in" / "a.json", document(shape(points=[[-5, 5], [9, 9]])))
     assert convert(tmp_path / "in", parts={}).exit_status == 0
-    strict = convert_labelme(tmp_path / "in", tmp_path / "strict", parts={}, strict=True)
+    strict = convert_source(tmp_path / "in", tmp_path / "strict", parts={}, strict=True)
     assert strict.exit_status == 3
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from annotations.convert import convert_labelme
+from annotations.convert import convert
 from annotations.errors import AnnotationError, UsageError
 from annotations.scene_symbols import Label
 from annotations.scenes import OBJECT, PART, Scene, SceneSettings, draw_scene, split_names, write_scenes
@@ -174,7 +174,7 @@ def test_flags_name_one_split_and_hold_the_false_ones(folder: Path) -> None:
 
 
 def test_converted_folder_gives_the_truth_back(folder: Path, tmp_path: Path) -> None:
-    report = convert_labelme(folder, tmp_path / "dataset", parts={PART: OBJECT})
+    report = convert(folder, tmp_path / "dataset", parts={PART: OBJECT})
     dataset = report.dataset
     assert not [finding for finding in report.findings if finding.severity == "error"]
     assert len(dataset.images) == 12
@@ -188,7 +188,7 @@ def test_converted_folder_gives_the_truth_back(folder: Path, tmp_path: Path) -> 
 
 
 def test_converted_parts_belong_to_their_code(folder: Path, tmp_path: Path) -> None:
-    truth = convert_labelme(folder, tmp_path / "dataset", parts={PART: OBJECT}).dataset.annotations
+    truth = convert(folder, tmp_path / "dataset", parts={PART: OBJECT}).dataset.annotations
     parents = dict(zip(truth.object_id.tolist(), truth.group_id.tolist(), strict=True))
     owned = [(parent, group) for parent, group in zip(truth.parent_id, truth.group_id, strict=True) if parent >= 0]
     assert len(owned) == 0.75 * len(truth)
