@@ -41,12 +41,11 @@ def label_lines(text: str, classes: int, keypoints: int = 0) -> list[LabelLine]:
 
     Source: https://docs.ultralytics.com/datasets/detect (boxes), .../segment (outlines), .../pose (keypoints).
     """
-    odd = _NO_NUMBER.search(text)
-    if odd:
-        number = text.count("\n", 0, odd.start()) + 1
-        line = text.splitlines()[number - 1] if text.splitlines() else text
-        raise FileRefused("bad-entry", f"line must hold numbers alone, got {shown(line)}", _PLACE.format(number))
-    lines = [(number, line.split()) for number, line in enumerate(text.split("\n"), start=1) if line.strip()]
+    rows = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
+    if _NO_NUMBER.search(text):
+        number, row = next((number, row) for number, row in enumerate(rows, start=1) if _NO_NUMBER.search(row))
+        raise FileRefused("bad-entry", f"line must hold numbers alone, got {shown(row)}", _PLACE.format(number))
+    lines = [(number, row.split()) for number, row in enumerate(rows, start=1) if row.strip()]
     if len(lines) > MOST_SHAPES:
         raise FileRefused("bad-file", f"lines must be at most {MOST_SHAPES:,}, got {len(lines):,}")
     return [_label_line(number, cells, classes, keypoints) for number, cells in lines]
