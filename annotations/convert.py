@@ -132,7 +132,7 @@ class _Attachments:
 
             images, found = write_embedded(aside, images, self.read.embedded)
             self.findings += found
-        if self.masks is not None and self.read.patches is not None:
+        if self.masks is not None:
             from annotations.label_images import write_label_images
 
             table, patches = self.read.dataset.annotations, self.read.patches

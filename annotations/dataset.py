@@ -46,13 +46,20 @@ def read_dataset(directory: Path) -> BoxDataset:
 
 
 def write_dataset(
-    directory: Path, dataset: BoxDataset, findings: Iterable[Finding], *, command: str, attach: Attach | None = None
+    directory: Path,
+    dataset: BoxDataset,
+    findings: Iterable[Finding],
+    *,
+    command: str,
+    attach: Attach | None = None,
+    masks: str | None = None,
 ) -> BoxDataset:
     """Return the dataset as it was written to `directory`: whole, or not at all.
 
     The images' paths, relative to `dataset.root`, are made relative to `directory`. `command` is what a user would
     type to make the dataset again; dataset.json keeps it. `attach` may write further files into the directory before
-    it is given its name, and returns the images with what it changed of them and its own findings.
+    it is given its name, and returns the images with what it changed of them and its own findings; `masks` is the kind
+    of its label images, which dataset.json keeps.
 
     Raises:
         UsageError: `directory` is there already and not empty; it is left untouched.
@@ -67,7 +74,8 @@ def write_dataset(
             if attach is not None:
                 images, more = attach(aside, written.images)
                 written, found = replace(written, images=images), found + more
-            summary = {**_summary(written, found), "command": command, "version": _version()}
+            kind = {} if masks is None else {"masks": masks}
+            summary = {**_summary(written, found), **kind, "command": command, "version": _version()}
             _write(aside / "dataset.json", json.dumps(summary, indent=2, ensure_ascii=False) + "\n")
             _write(aside / "images.csv", images_text(written.images))
             _write(aside / "boxes.csv", _boxes_text(written))
