@@ -27,6 +27,9 @@ LARGEST_LIST = 256 * 2**20
 CLASS_LISTS = ("classes.txt", "labels/classes.txt", "obj.names")
 """Where programs write the names of the classes, one a line, where there is no data.yaml."""
 
+UNSPLIT = "unsplit"
+"""Our own key of data.yaml: folders whose pictures have no split, though YOLO asks for a `train` that names them."""
+
 _YAML = (".yaml", ".yml")
 _SPLIT_KEYS = ("train", "val", "valid", "validation", "test")
 _LONGEST_NAME = 1000
@@ -131,6 +134,8 @@ def _names_of(said: Mapping[str, Yaml], path: Path) -> tuple[str, ...]:
     if not names and _count(said.get("nc")):
         # Source: Ultralytics' check_det_dataset names classes so where there are only so many.
         names = [f"class_{number}" for number in range(_count(said.get("nc")))]
+    if names == [] and said.get("nc") == "0":
+        return ()
     if not isinstance(names, list) or not _are_names(names):
         must = "names must be a list of different names, or names by number from 0"
         raise AnnotationError(f"{path}: {must}, got {shown(said.get('names', ''))}")
@@ -189,13 +194,21 @@ class _Listing:
 
     def add_splits(self, said: Mapping[str, Yaml]) -> None:
         base = self._base(said.get("path", ""))
+        unsplit = self._places_of(said, UNSPLIT)
         for key in _SPLIT_KEYS:
-            entry = said.get(key, "")
-            for place in entry if isinstance(entry, list) else [entry]:
-                if not isinstance(place, str):
-                    self._note("missing-image", f"{key} must be a folder, a list of them or a .txt, got {shown(place)}")
-                elif place not in ("", "~", "null"):
+            for place in self._places_of(said, key):
+                if place not in unsplit:
                     self._add(key, SPLIT_OF_FLAG[key], base, place)
+        for place in unsplit:
+            self._add(UNSPLIT, "", base, place)
+
+    def _places_of(self, said: Mapping[str, Yaml], key: str) -> list[str]:
+        entry = said.get(key, "")
+        places = [place for place in (entry if isinstance(entry, list) else [entry]) if place not in ("", "~", "null")]
+        for place in places:
+            if not isinstance(place, str):
+                self._note("missing-image", f"{key} must be a folder, a list of them or a .txt, got {shown(place)}")
+        return [place for place in places if isinstance(place, str)]
 
     def _add(self, key: str, split: str, base: str, place: str) -> None:
         path = self._inside(base, place)
