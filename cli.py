@@ -173,37 +173,81 @@ def _bar(done: int, total: int, seconds: float) -> str:
     return f"[{'#' * full}{'.' * (_BAR - full)}] {done}/{total}, {left // 60}:{left % 60:02d} left "
 
 
-@main.command()
-@click.argument("source", type=_PATH)
-@click.argument("dest", type=_PATH)
-@click.option(
+# The forms' names stand here too: `ppnlab --help` imports none of the packages. A test holds them equal.
+_FORMS_IN = ("labelme", "csv", "coco", "yolo", "voc", "pairs", "boxes")
+_FORMS_OUT = ("boxes", "labelme", "csv", "coco", "yolo", "voc")
+_naming = [
+    click.option(
+        "--parts", multiple=True, metavar="PART:OBJECT", help="A label that is a part of another; repeatable."
+    ),
+    click.option("--classes", metavar="A,B", help="The labels to keep, in this order. [default: all, by name]"),
+    click.option("--rename", multiple=True, metavar="OLD=NEW", help="Give a label another name; repeatable."),
+]
+_from = click.option(
     "--from",
     "source_form",
-    type=click.Choice(["auto", "labelme"]),
+    type=click.Choice(["auto", *_FORMS_IN]),
     default="auto",
     show_default=True,
     help="What SOURCE holds.",
 )
-@click.option("--parts", multiple=True, metavar="PART:OBJECT", help="A label that is a part of another; repeatable.")
-@click.option("--classes", metavar="A,B", help="The labels to keep, in this order. [default: all, by name]")
-@click.option("--rename", multiple=True, metavar="OLD=NEW", help="Give a label another name; repeatable.")
-@click.option("--strict", is_flag=True, help="Exit with status 3 on warnings too.")
+_strict = click.option("--strict", is_flag=True, help="Exit with status 3 on warnings too.")
+
+
+@main.command()
+@click.argument("source", type=_PATH)
+@click.argument("dest", type=_PATH)
+@_from
+@click.option(
+    "--to", "target_form", type=click.Choice(_FORMS_OUT), default="boxes", show_default=True, help="What DEST becomes."
+)
+@_with(_naming)
+@click.option(
+    "--masks",
+    type=click.Choice(["instance", "class"]),
+    help="Also write label images: a number for each object, or for each class.",
+)
+@click.option("--images", "images_in", type=_PATH, metavar="DIR", help="Where the pictures lie, if not in SOURCE.")
+@click.option(
+    "--pictures",
+    "pictures_mode",
+    type=click.Choice(["copy", "link", "reference"]),
+    help="What becomes of them in another form. [default: copy for yolo and voc, else reference]",
+)
+@click.option(
+    "--first-pixel",
+    type=click.Choice(["0", "1"]),
+    default="0",
+    show_default=True,
+    help="The number of the first pixel in VOC files: 1 in the original data set.",
+)
+@click.option("--check-images/--no-check-images", default=True, show_default=True, help="Compare with pictures' sizes.")
+@click.option("--workers", type=click.IntRange(min=1), default=1, show_default=True, help="Processes that read.")
+@_strict
 @_json
 def convert(
     source: Path,
     dest: Path,
     source_form: str,
+    target_form: str,
     parts: tuple[str, ...],
     classes: str | None,
     rename: tuple[str, ...],
+    masks: str | None,
+    images_in: Path | None,
+    pictures_mode: str | None,
+    first_pixel: str,
+    check_images: bool,
+    workers: int,
     strict: bool,
     as_json: bool,
 ) -> None:
-    """Convert a folder of Labelme files into a box dataset.
+    """Convert annotations: Labelme files into a box dataset, or any form into any other.
 
     \b
     Example:
         ppnlab convert photos data --parts fip:qr_code
+        ppnlab convert data yolo --to yolo
     """
     from annotations.convert import convert as convert_source
 
@@ -211,9 +255,15 @@ def convert(
         report = convert_source(
             source,
             dest,
-            parts=_pairs(parts, ":", "--parts must be PART:OBJECT"),
-            classes=[name.strip() for name in classes.split(",")] if classes is not None else None,
-            rename=_pairs(rename, "=", "--rename must be OLD=NEW"),
+            source_form=source_form,
+            target_form=target_form,
+            **_names(parts, classes, rename),
+            masks=masks,  # type: ignore[arg-type]
+            pictures=images_in,
+            pictures_mode=pictures_mode,  # type: ignore[arg-type]
+            check_images=check_images,
+            workers=workers,
+            first_pixel=int(first_pixel),  # type: ignore[arg-type]
             strict=strict,
             command=_command_line(),
             progress=progress,
@@ -222,6 +272,15 @@ def convert(
     _tell_findings(report.findings, dest)
     _print_json_or(as_json, summary, lambda: _conversion_text(summary, dest))
     sys.exit(report.exit_status)
+
+
+def _names(parts: Sequence[str], classes: str | None, rename: Sequence[str]) -> dict[str, Any]:
+    """Return the keywords that say what the labels are."""
+    return {
+        "parts": _pairs(parts, ":", "--parts must be PART:OBJECT"),
+        "classes": [name.strip() for name in classes.split(",")] if classes is not None else None,
+        "rename": _pairs(rename, "=", "--rename must be OLD=NEW"),
+    }
 
 
 def _tell_findings(findings: Sequence["Finding"], dest: Path) -> None:
