@@ -110,7 +110,8 @@ def balance_of(
     codes = codes_of(images.split)
     if ratios is None:
         sizes = np.bincount(codes[codes != NO_SPLIT], minlength=len(SPLITS))
-        ratios = tuple(sizes / max(1, sizes.sum()))  # type: ignore[assignment]
+        train, val, test = (sizes / max(1, sizes.sum())).tolist()
+        ratios = (train, val, test)
     shares = shares_of(len(images), annotations, len(classes))
     chosen = np.ones(len(images), np.bool_) if drawn is None else drawn
     counts = _counts(codes, shares)
@@ -138,7 +139,7 @@ def _counts(codes: NDArray[np.int64], shares: Shares) -> NDArray[np.float64]:
     # NO_SPLIT is -1: its images come to the row before the first, which is cut off.
     place = (codes[shares.row] + 1) * shares.measures + shares.measure
     sums = np.bincount(place, shares.weight, (len(SPLITS) + 1) * shares.measures)
-    return sums.reshape(-1, shares.measures)[1:]
+    return sums.astype(np.float64).reshape(-1, shares.measures)[1:]
 
 
 def deviations(
@@ -168,7 +169,10 @@ def _score(counts: NDArray[Any], relative: NDArray[np.float64], wanted: NDArray[
 
 
 class SeedTrials:
-    """The seeds `first` to `first + SEEDS_TO_TRY - 1`, tried on a drawing: how each divides the measures."""
+    """The seeds from `first` on, SEEDS_TO_TRY of them, tried on a drawing: how each divides the measures.
+
+    Where a seed decides nothing, none is tried.
+    """
 
     def __init__(
         self,
@@ -181,16 +185,21 @@ class SeedTrials:
         shares = shares_of(len(drawing.unit), annotations, len(balance.classes))
         self.first = first
         self.scores: list[Score] = []
-        self.deviations = np.zeros((SEEDS_TO_TRY, shares.measures))
-        for trial in range(SEEDS_TO_TRY):
+        count = SEEDS_TO_TRY if drawing.open_units else 0
+        self.deviations = np.zeros((count, shares.measures))
+        for trial in range(count):
             counts = _counts(drawing.codes(first + trial), shares)
             self.deviations[trial] = deviations(counts, balance.expected, balance.wanted)
             self.scores.append(_score(counts, self.deviations[trial], balance.wanted))
             if progress is not None:
-                progress(trial + 1, SEEDS_TO_TRY)
+                progress(trial + 1, count)
 
     def best(self) -> tuple[int, Score]:
-        """Return the seed of the lowest score, the first of equals, and that score."""
+        """Return the seed of the lowest score, the first of equals, and that score.
+
+        Raises:
+            ValueError: no seed was tried.
+        """
         trial = min(range(len(self.scores)), key=self.scores.__getitem__)
         return self.first + trial, self.scores[trial]
 
@@ -253,11 +262,13 @@ def _by_split(balance: Balance, place: int) -> str:
 
 def better_seed(balance: Balance, trials: SeedTrials) -> Finding | None:
     """Return what the best of the tried seeds would do better, or None where none would."""
+    if not trials.scores:
+        return None
     seed, best = trials.best()
     own = balance.score
     if not best < own:
         return None
-    gains = f"worst part off by {best.worst:.0%} instead of {own.worst:.0%}"
+    gains = f"largest deviation {best.worst:.0%} instead of {own.worst:.0%}"
     if best.lacking < own.lacking:
-        gains = f"{best.lacking} parts lacking instead of {own.lacking}; {gains}"
+        gains = f"{best.lacking} lacking instead of {own.lacking}; {gains}"
     return Finding("better-seed", "", "", "", f"--seed {seed} divides better ({gains})")

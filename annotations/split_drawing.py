@@ -78,13 +78,14 @@ def drawing_of(images: Images, ratios: Ratios, *, by: By, again: bool = False, o
     keys = unit_keys(images, by)
     if not again:
         refuse_torn(keys, images.split)
-    names, unit = np.unique(np.array(keys, object), return_inverse=True) if keys else ([], np.zeros(0, np.int64))
+    number = {name: place for place, name in enumerate(dict.fromkeys(keys))}
+    unit = np.array([number[key] for key in keys], np.int64)
     kept = np.where(free, NO_SPLIT, codes_of(images.split))
-    fixed = np.full(len(names), NO_SPLIT, np.int64)
+    fixed = np.full(len(number), NO_SPLIT, np.int64)
     fixed[unit[kept != NO_SPLIT]] = kept[kept != NO_SPLIT]
     # Drawn from one split, an image needs another place than the one that put it there: those of train all lie low.
-    hashes = name_hashes([f"{of}/{name}" if of else name for name in names])
-    return Drawing(unit.astype(np.int64), free, kept, fixed, hashes, ratios)
+    hashes = name_hashes([f"{of}/{name}" if of else name for name in number])
+    return Drawing(unit, free, kept, fixed, hashes, ratios)
 
 
 def drawn_anew(images: Images, split: NDArray[np.str_], by: By) -> Drawing:

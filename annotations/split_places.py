@@ -58,7 +58,7 @@ def places(hashes: NDArray[np.uint64], seed: int) -> NDArray[np.float64]:
     mixed = (mixed ^ (mixed >> np.uint64(30))) * _FIRST
     mixed = (mixed ^ (mixed >> np.uint64(27))) * _SECOND
     mixed ^= mixed >> np.uint64(31)
-    return (mixed >> np.uint64(11)) * 2.0**-53
+    return (mixed >> np.uint64(11)).astype(np.float64) * 2.0**-53
 
 
 def split_codes(place: NDArray[np.float64], ratios: Ratios) -> NDArray[np.int64]:

@@ -1,12 +1,13 @@
-"""Train, val and test: each image's split is a function of its own name and a seed, so that no other image moves it."""
+"""Train, val and test: each image's split is a function of its own name and a seed, so that no other image moves it.
 
-import hashlib
+Or somebody has decided on them: then `split_sources` reads them, and what they say is checked and kept the same way.
+"""
+
 import json
-import math
-from collections.abc import Iterable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,39 +15,65 @@ from numpy.typing import NDArray
 from annotations.csvtable import csv_text, read_csv
 from annotations.dataset import IMAGE_COLUMNS, counts, read_dataset
 from annotations.errors import AnnotationError, UsageError
-from annotations.tables import SPLITS, Images
+from annotations.findings import Finding, count_by_severity, findings_text, read_findings
+from annotations.groups import Grouping, set_groups
+from annotations.split_balance import (
+    SEEDS_TO_TRY,
+    Balance,
+    SeedTrials,
+    balance_findings,
+    balance_of,
+    better_seed,
+)
+from annotations.split_drawing import By, Drawing, drawing_of, drawn_anew, refuse_torn, unit_keys
+from annotations.split_places import DEFAULT_RATIOS, Ratios, parse_ratios
+from annotations.split_sources import Given, SplitSource
+from annotations.tables import SPLITS, BoxDataset, Images
 from annotations.whole import write_whole
 
-Ratios = tuple[float, float, float]
-By = Literal["group", "image"]
-_SEEDS_TO_TRY = 100
+__all__ = ["By", "Ratios", "Seed", "SplitReport", "assign_splits", "parse_ratios", "split_dataset"]
+
+Seed = int | Literal["best"]
+Progress = Callable[[int, int], None]
+_FOUND_HERE = frozenset(
+    {"unknown-image", "named-twice", "unnamed-images", "lacking-split", "uneven-split", "better-seed"}
+)
+"""The codes of findings that a new split replaces in findings.csv."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class SplitReport:
-    """How many images each split has now, how many of them were given their split by this command, and the seed."""
+    """How many images each split has now, and how many of them were given their split by this command.
+
+    `seed` is the one that drew, or None where nothing was drawn; `balance` is what the splits are made up of.
+    """
 
     images: dict[str, int]
     given: dict[str, int]
-    seed: int
+    seed: int | None
+    balance: Balance
+    findings: tuple[Finding, ...]
+
+    def summary(self) -> dict[str, Any]:
+        """Return the report, ready for JSON."""
+        return {
+            "schema": 1,
+            "images": self.images,
+            "given": self.given,
+            "seed": self.seed,
+            "balance": self.balance.as_json(),
+            "findings": [finding._asdict() | {"severity": finding.severity} for finding in self.findings],
+        }
 
 
-def parse_ratios(text: str) -> Ratios:
-    """Return the shares of train, val and test, which sum to 1, from `70/15/15` or (without a test split) `80/20`.
+class _Outcome(NamedTuple):
+    """Images with their splits, the mask of those that were given one now, and all that is to be told of it."""
 
-    Raises:
-        UsageError: the text is no such ratio.
-    """
-    must = f"ratios must be like 70/15/15 (train/val/test) or 80/20 (train/val), got {text}"
-    try:
-        shares = [float(share) for share in text.split("/")]
-    except ValueError as error:
-        raise UsageError(must) from error
-    total = math.fsum(shares)
-    if len(shares) not in (2, 3) or not all(0 <= share < math.inf for share in shares) or not 0 < total < math.inf:
-        raise UsageError(must)
-    train, val, test = [share / total for share in shares] + [0.0] * (3 - len(shares))
-    return train, val, test
+    images: Images
+    given: NDArray[np.bool_]
+    seed: int | None
+    balance: Balance
+    findings: list[Finding]
 
 
 def assign_splits(
@@ -62,173 +89,215 @@ def assign_splits(
             a split of a ratio above 0 stays empty.
         UsageError: `of` is no split's name, or is given together with `again`.
     """
-    free = _free(images, again, of)
-    keys = _keys(images, by)
-    if not again:
-        _refuse_torn(keys, images.split)
-    drawing = _Drawing(tuple(keys), np.where(free, "", images.split), free, ratios, of)
-    split = drawing.splits(seed)
-    empty = _empty(split, ratios)
-    if empty:
-        raise AnnotationError(_empty_message(empty, drawing, seed))
-    return replace(images, split=split)
+    drawing = drawing_of(images, ratios, by=by, again=again, of=of)
+    return replace(images, split=_drawn(drawing, seed))
 
 
 def split_dataset(
-    directory: Path, ratios: Ratios, seed: int, *, by: By = "group", again: bool = False, of: str | None = None
+    directory: Path,
+    ratios: Ratios | None = None,
+    seed: Seed | None = None,
+    *,
+    by: By = "group",
+    again: bool = False,
+    of: str | None = None,
+    source: SplitSource | None = None,
+    groups: Grouping | None = None,
+    progress: Progress | None = None,
 ) -> SplitReport:
-    """Return what splits the images of a dataset have, after images.csv was written anew, in one piece.
+    """Return what splits the images of a dataset have, after images.csv, findings.csv and dataset.json were written.
+
+    `source` gives splits that somebody decided on; only where it is that of another dataset, or `ratios` are given, are
+    the other images drawn. `groups` makes the groups first. Without a seed, the one that the dataset was drawn with
+    last is taken, or 0; "best" tries SEEDS_TO_TRY seeds (`progress` is told) and takes that of the lowest
+    `split_balance.Score`.
 
     Raises:
-        AnnotationError: the dataset cannot be read or written, or cannot be split so (see `assign_splits`).
-        UsageError: `of` is no split's name, or is given together with `again`.
+        AnnotationError: the dataset or a file with splits or groups cannot be read, the dataset cannot be written, or
+            cannot be split so (see `assign_splits`), or an image has another split already and `again` is not given.
+        UsageError: `of` is no split's name, or is given together with `again` or `source`.
     """
     dataset = read_dataset(directory)
+    told = _old_findings(directory)
+    grouped: list[Finding] = []
+    how: dict[str, Any] = {"by": by, "again": again, "of": of}
+    if groups is not None:
+        images, made = set_groups(dataset, groups)
+        dataset, grouped = replace(dataset, images=images), made.findings
+        how["groups"] = made.how
+    given = _given(dataset, source, of)
+    ratios = ratios or (DEFAULT_RATIOS if given is None or given.draws_rest else None)
+    how |= {"ratios": ratios and list(ratios), **({"from": dict(given.how)} if given else {})}
     try:
-        images = assign_splits(dataset.images, ratios, seed, by=by, again=again, of=of)
+        outcome = _split(dataset, given, ratios, _seed_of(dataset, seed), by, again, of, progress)
     except AnnotationError as error:
         raise AnnotationError(f"{directory / 'images.csv'}: {error}") from error
-    table = read_csv(directory / "images.csv", IMAGE_COLUMNS)
-    columns = {**table.columns, "split": images.split.tolist()}
-    how = {"ratios": list(ratios), "seed": seed, "by": by, "again": again, "of": of}
-    summary = {**dataset.summary, "split": how}
-    summary["counts"] = {**dataset.summary.get("counts", {}), **counts(replace(dataset, images=images))}
-    try:
-        write_whole(directory / "images.csv", csv_text(list(columns), columns.values()))
-        write_whole(directory / "dataset.json", json.dumps(summary, indent=2, ensure_ascii=False) + "\n")
-    except OSError as error:
-        raise AnnotationError(f"{directory}: dataset must be writable, got {error.strerror or error}") from error
-    given = images.split[_free(dataset.images, again, of)]
-    return SplitReport(_count(images.split), _count(given), seed)
+    found = [*grouped, *outcome.findings]
+    how |= {"seed": outcome.seed, "searched": seed == "best", "balance": outcome.balance.as_json()}
+    _write(directory, replace(dataset, images=outcome.images), how, told, found)
+    split = outcome.images.split
+    return SplitReport(_count(split), _count(split[outcome.given]), outcome.seed, outcome.balance, tuple(found))
 
 
-def _free(images: Images, again: bool, of: str | None) -> NDArray[np.bool_]:
-    """Return the (N,) mask of the images that are given a split; the others keep theirs."""
-    if of is None:
-        return np.asarray((images.split == "") | again)
-    if again:
-        raise UsageError(f"--of {of} must stand without --again, which draws all images anew, got both")
-    if of not in SPLITS:
-        raise UsageError(f"--of must be one of {', '.join(SPLITS)}, got {of}")
-    free = images.split == of
-    if not free.any():
-        raise AnnotationError(f"split: --of must name a split that has images, got {of}, which has none")
-    return np.asarray(free)
+def _split(
+    dataset: BoxDataset,
+    given: Given | None,
+    ratios: Ratios | None,
+    seed: Seed,
+    by: By,
+    again: bool,
+    of: str | None,
+    progress: Progress | None,
+) -> _Outcome:
+    before = dataset.images
+    images = before if given is None else _with_given(before, given, again, ratios is not None)
+    named = np.zeros(len(before), np.bool_) if given is None else given.split != ""
+    found = [] if given is None else given.findings
+    if ratios is None:
+        refuse_torn(unit_keys(images, by), images.split)
+        return _outcome_of_given(replace(dataset, images=images), named, by, found, progress)
+    redrawn = again and given is None
+    drawing = drawing_of(images, ratios, by=by, again=redrawn, of=of)
+    anew = not (drawing.kept >= 0).any() or of is not None
+    return _outcome_of_drawing(dataset, drawing, seed, named, anew, found, progress)
+
+
+def _outcome_of_drawing(
+    dataset: BoxDataset,
+    drawing: Drawing,
+    seed: Seed,
+    named: NDArray[np.bool_],
+    anew: bool,
+    found: list[Finding],
+    progress: Progress | None,
+) -> _Outcome:
+    """Return the images as a seed divides them; `anew` says whether another seed might be taken as well."""
+
+    def balance(number: int) -> Balance:
+        images = replace(dataset.images, split=drawing.splits(number))
+        return balance_of(images, dataset.annotations, dataset.classes, drawing.ratios, drawing.open_rows)
+
+    number = 0 if seed == "best" else seed
+    own = balance(number)
+    tried = SeedTrials(drawing, dataset.annotations, own, number if seed == "best" else number + 1, progress)
+    if seed == "best" and tried.scores:
+        number, _ = tried.best()
+        own = balance(number)
+    images = replace(dataset.images, split=_drawn(drawing, number))
+    told = list(balance_findings(own, tried.chance(own)))
+    better = better_seed(own, tried) if told and anew and seed != "best" else None
+    findings = [*found, *told, *([better] if better else [])]
+    return _Outcome(images, drawing.free | named, number, own, findings)
+
+
+def _outcome_of_given(
+    dataset: BoxDataset, named: NDArray[np.bool_], by: By, found: list[Finding], progress: Progress | None
+) -> _Outcome:
+    images = dataset.images
+    own = balance_of(images, dataset.annotations, dataset.classes)
+    drawing = drawn_anew(images, images.split, by)
+    tried = SeedTrials(drawing, dataset.annotations, own, 0, progress)
+    return _Outcome(images, named, None, own, [*found, *balance_findings(own, tried.chance(own))])
+
+
+def _given(dataset: BoxDataset, source: SplitSource | None, of: str | None) -> Given | None:
+    if source is None:
+        return None
+    if of is not None:
+        raise UsageError(f"--of {of} must stand without splits from files, flags or another dataset, got both")
+    return source(dataset)
+
+
+def _with_given(images: Images, given: Given, again: bool, draws_rest: bool) -> Images:
+    """Return the images with the splits that were given to them; with `again`, the others lose theirs if drawn anew.
+
+    Raises:
+        AnnotationError: an image has another split, and `again` is not given.
+    """
+    has = given.split != ""
+    moved = has & (images.split != "") & (images.split != given.split)
+    if moved.any() and not again:
+        row = int(np.argmax(moved))
+        got = f"{given.split[row]} ({int(moved.sum())} image(s) would move; --again moves them)"
+        raise AnnotationError(f"{images.image_id[row]}: image must keep its split {images.split[row]}, got {got}")
+    rest = np.full(len(images), "") if again and draws_rest else images.split
+    return replace(images, split=np.where(has, given.split, rest))
+
+
+def _seed_of(dataset: BoxDataset, seed: Seed | None) -> Seed:
+    if seed is not None:
+        return seed
+    last = dataset.summary.get("split")
+    number = last.get("seed") if isinstance(last, dict) else None
+    return number if type(number) is int and number >= 0 else 0
+
+
+def _drawn(drawing: Drawing, seed: int) -> NDArray[np.str_]:
+    """Return the (N,) splits that a seed gives.
+
+    Raises:
+        AnnotationError: a split of a ratio above 0 stays empty; the message says what would fill it.
+    """
+    split = drawing.splits(seed)
+    empty = _empty(split, drawing.ratios)
+    if empty:
+        raise AnnotationError(_empty_message(empty, drawing, seed))
+    return split
+
+
+def _empty(split: NDArray[np.str_], ratios: Ratios) -> list[str]:
+    present = set(split.tolist())
+    return [name for name, share in zip(SPLITS, ratios, strict=True) if share > 0 and name not in present]
+
+
+def _empty_message(empty: Sequence[str], drawing: Drawing, seed: int) -> str:
+    message = f"split: every wanted split must have an image, got none in {', '.join(empty)}"
+    if not len(drawing.unit):
+        return f"{message}; there are no images"
+    free = drawing.open_units
+    if not free:
+        return f"{message}; all images have a split already: {_ways_out(drawing.splits(seed), empty)}"
+    for other in range(seed + 1, seed + 1 + SEEDS_TO_TRY):
+        if not _empty(drawing.splits(other), drawing.ratios):
+            return f"{message} (seed {seed}, {free} image(s) or group(s) to split); --seed {other} fills all"
+    return f"{message}; {free} image(s) or group(s) to split are too few for these ratios"
+
+
+def _ways_out(split: NDArray[np.str_], empty: Sequence[str]) -> str:
+    largest = max(SPLITS, key=_count(split).__getitem__)
+    percent = {**dict.fromkeys(empty, 15), largest: 100 - 15 * len(empty)}
+    ratios = "/".join(str(percent.get(name, 0)) for name in SPLITS).removesuffix("/0")
+    return f"`--of {largest} --ratios {ratios}` divides those of {largest} alone, --again gives all of them new ones"
 
 
 def _count(split: NDArray[np.str_]) -> dict[str, int]:
     return {name: int((split == name).sum()) for name in SPLITS}
 
 
-def _keys(images: Images, by: By) -> list[str]:
-    """Return for each image the name of what must stay together with it: its group, or its picture.
-
-    A picture is named by the first image_id of its rows: most have one row, and then no other row has a say.
-
-    Raises:
-        AnnotationError: the rows of one picture name different groups.
-    """
-    ids, paths = images.image_id.tolist(), images.path.tolist()
-    groups = images.group.tolist() if by == "group" else [""] * len(images)
-    group_of, id_of = dict[str, str](), dict[str, str]()
-    for image_id, path, group in sorted(zip(ids, paths, groups, strict=True)):
-        if path:
-            id_of.setdefault(path, image_id)
-            if group and group_of.setdefault(path, group) != group:
-                raise AnnotationError(f"{path}: picture must be in one group, got {group_of[path]} and {group}")
-    keys = []
-    for image_id, path, group in zip(ids, paths, groups, strict=True):
-        together = group or group_of.get(path)
-        keys.append(f"group {together}" if together else f"image {id_of.get(path, image_id)}")
-    return keys
+def _old_findings(directory: Path) -> list[Finding]:
+    """Return the findings that stay: all but those of an earlier split. A dataset made by hand may have none."""
+    if not (directory / "findings.csv").exists():
+        return []
+    return [finding for finding in read_findings(directory) if finding.code not in _FOUND_HERE]
 
 
-def _refuse_torn(keys: list[str], split: NDArray[np.str_]) -> None:
-    """Do nothing where no group and no picture is in two splits.
+def _write(
+    directory: Path, dataset: BoxDataset, how: dict[str, Any], kept: list[Finding], found: list[Finding]
+) -> None:
+    """Write images.csv, findings.csv and dataset.json anew, each in one piece.
 
     Raises:
-        AnnotationError: names the first that is.
+        AnnotationError: they cannot be written.
     """
-    known: dict[str, str] = {}
-    for key, name in zip(keys, split.tolist(), strict=True):
-        if name and known.setdefault(key, name) != name:
-            kind = key.partition(" ")[0]
-            raise AnnotationError(f"{key}: {kind} must be in one split, got {known[key]} and {name}; --again gives one")
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Drawing:
-    """What a seed is to decide: each image's key, the split that it keeps ("" for none), and whether it is free."""
-
-    keys: tuple[str, ...]
-    kept: NDArray[np.str_]
-    free: NDArray[np.bool_]
-    ratios: Ratios
-    of: str | None
-
-    @property
-    def split_of(self) -> dict[str, str]:
-        """Return the split of each key of which an image keeps one."""
-        return {key: split for key, split in zip(self.keys, self.kept.tolist(), strict=True) if split}
-
-    @property
-    def open_keys(self) -> set[str]:
-        """Return the keys whose split the seed decides."""
-        split_of = self.split_of
-        return {key for key, free in zip(self.keys, self.free.tolist(), strict=True) if free and key not in split_of}
-
-    def splits(self, seed: int) -> NDArray[np.str_]:
-        """Return the (N,) splits that a seed gives; a free image of a key that has a split joins it."""
-        # Drawn from one split, an image needs another place than the one that put it there: those of train all lie low.
-        salt = f"{seed}/{self.of}" if self.of else f"{seed}"
-        split_of = self.split_of
-        drawn = (
-            (split_of.get(key) or _split_at(_place(f"{salt}/{key}"), self.ratios)) if free else split
-            for key, split, free in zip(self.keys, self.kept.tolist(), self.free.tolist(), strict=True)
-        )
-        return np.array(list(drawn), np.str_)
-
-
-def _place(key: str) -> float:
-    """Return the place of a key in [0, 1): the first 53 bits of a hash, as many as a float64 holds."""
-    digest = hashlib.sha256(key.encode()).digest()
-    return (int.from_bytes(digest[:8], "big") >> 11) / 2**53
-
-
-def _split_at(place: float, ratios: Ratios) -> str:
-    wanted = _wanted(ratios)
-    reached = 0.0
-    for name, share in wanted:
-        reached += share
-        if place < reached:
-            return name
-    return wanted[-1][0]  # the shares' sum was rounded to a little below 1
-
-
-def _wanted(ratios: Ratios) -> list[tuple[str, float]]:
-    return [(name, share) for name, share in zip(SPLITS, ratios, strict=True) if share > 0]
-
-
-def _empty(split: Iterable[str], ratios: Ratios) -> list[str]:
-    present = {str(name) for name in split}
-    return [name for name, _ in _wanted(ratios) if name not in present]
-
-
-def _empty_message(empty: list[str], drawing: _Drawing, seed: int) -> str:
-    free = len(drawing.open_keys)
-    message = f"split: every wanted split must have an image, got none in {', '.join(empty)}"
-    if not drawing.keys:
-        return f"{message}; there are no images"
-    if not free:
-        return f"{message}; all images have a split already: {_ways_out(drawing.kept, empty)}"
-    for other in range(seed + 1, seed + 1 + _SEEDS_TO_TRY):
-        if not _empty(drawing.splits(other), drawing.ratios):
-            return f"{message} (seed {seed}, {free} image(s) or group(s) to split); --seed {other} fills all"
-    return f"{message}; {free} image(s) or group(s) to split are too few for these ratios"
-
-
-def _ways_out(split: NDArray[np.str_], empty: list[str]) -> str:
-    largest = max(SPLITS, key=_count(split).__getitem__)
-    percent = {**dict.fromkeys(empty, 15), largest: 100 - 15 * len(empty)}
-    ratios = "/".join(str(percent.get(name, 0)) for name in SPLITS).removesuffix("/0")
-    return f"`--of {largest} --ratios {ratios}` divides those of {largest} alone, --again gives all of them new ones"
+    table = read_csv(directory / "images.csv", IMAGE_COLUMNS)
+    columns = {**table.columns, "split": dataset.images.split.tolist(), "group": dataset.images.group.tolist()}
+    findings = [*kept, *found]
+    tally = {**counts(dataset), "findings": count_by_severity(findings)}
+    summary = {**dataset.summary, "split": how}
+    summary["counts"] = {**dataset.summary.get("counts", {}), **tally}
+    try:
+        write_whole(directory / "images.csv", csv_text(list(columns), columns.values()))
+        write_whole(directory / "findings.csv", findings_text(findings))
+        write_whole(directory / "dataset.json", json.dumps(summary, indent=2, ensure_ascii=False) + "\n")
+    except OSError as error:
+        raise AnnotationError(f"{directory}: dataset must be writable, got {error.strerror or error}") from error

@@ -249,12 +249,7 @@ def test_dataset_tells_which_split_was_drawn_from(tmp_path: Path) -> None:
     before = read_dataset(data).images.split
     report = split_dataset(data, FROM_TRAIN, 3, of="train")
     back = read_dataset(data)
-    assert back.summary["split"] == {
-        "ratios": [0.85, 0.15, 0.0],
-        "seed": 3,
-        "by": "group",
-        "again": False,
-        "of": "train",
-    }
+    how = {"ratios": [0.85, 0.15, 0.0], "seed": 3, "by": "group", "again": False, "of": "train"}
+    assert back.summary["split"].items() >= how.items()
     np.testing.assert_array_equal(back.images.split == "test", before == "test")
     assert report.given == {"train": report.images["train"], "val": report.images["val"], "test": 0}
