@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from annotations.columns import column
-from evaluation.matching import MatchTable
+from evaluation.matching import MatchTable, grouped
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -63,9 +63,13 @@ class Curve:
 
 
 def class_curves(table: MatchTable, classes: int) -> list[Curve]:
-    """Return the curve of each class id from 0 to `classes` - 1, also of those without truth or detections."""
-    rows = _by_class(table.class_id, classes)
-    truths = _by_class(table.every_truth_class_id, classes)
+    """Return the curve of each class id from 0 to `classes` - 1, also of those without truth or detections.
+
+    What is ignored, detections and truth, is in no curve.
+    """
+    counted, wanted = np.flatnonzero(~table.ignored), np.flatnonzero(~table.every_truth_ignored)
+    rows = _by_class(counted, table.class_id[counted], classes)
+    truths = _by_class(wanted, table.every_truth_class_id[wanted], classes)
     hit = table.hit
     return [
         Curve(table.score[row], hit[row], table.image_row[row], table.every_truth_image_row[truth])
@@ -73,9 +77,9 @@ def class_curves(table: MatchTable, classes: int) -> list[Curve]:
     ]
 
 
-def _by_class(class_id: NDArray[np.int64], classes: int) -> list[NDArray[np.int64]]:
-    """Return for each class the rows that have it, in their order."""
-    # numpy sorts 16-bit integers by radix: ten times quicker than 64-bit ones.
-    narrow = class_id.astype(np.uint16) if classes <= 1 << 16 else class_id
-    order = np.argsort(narrow, kind="stable")
-    return np.split(order, np.cumsum(np.bincount(class_id, minlength=classes))[:-1]) if classes else []
+def _by_class(row: NDArray[np.int64], class_id: NDArray[np.int64], classes: int) -> list[NDArray[np.int64]]:
+    """Return for each class those of the (N,) rows that have it, in their order; `class_id` (N,) is theirs."""
+    if not classes:
+        return []
+    stops = np.cumsum(np.bincount(class_id, minlength=classes))[:-1]
+    return np.split(row[grouped(class_id, classes)], stops)

@@ -1,8 +1,11 @@
 """Which detection found which truth: one pass, one table that every figure is read from.
 
 `coco`: best score first, each detection takes the free truth that it overlaps best, if the IoU reaches the threshold.
-`voc`: each detection goes for the truth that it overlaps best; when that one is taken already, it is a false positive.
-Source: pycocotools `COCOeval.evaluateImg`; the VOC 2012 development kit, `VOCevaldet.m`, with `>=` in place of `>`.
+Crowds and truth that is ignored come after all others; a detection that takes one is neither a hit nor a miss. Any
+number of detections may take a crowd, and their IoU with it is the share of them that lies in it.
+`voc`: each detection goes for the truth that it overlaps best; when that one is taken already, it is a false positive,
+and when that one is ignored (VOC's difficult), it is neither hit nor miss. Crowds, which VOC has not, come last.
+Source: pycocotools `COCOeval.evaluateImg`; the VOC 2012 development kit, `VOCevaldet.m`.
 """
 
 from dataclasses import dataclass, replace
@@ -12,22 +15,28 @@ import numpy as np
 from numpy.typing import NDArray
 
 from annotations.columns import column
-from annotations.tables import BoxDataset, Detections
-from evaluation.iou import pixel_boxes
+from annotations.tables import BoxDataset, Boxes, Detections
+from evaluation.iou import area, pixel_boxes
 from evaluation.pairs import Pairs, overlapping_pairs
+from evaluation.sizes import ALL, size_range
+from evaluation.turns import best_free, best_or_none
 
 MATCHINGS = ("coco", "voc")
 _NOBODY = -1
-_OF_DETECTIONS = ("detection_row", "image_row", "class_id", "score", "truth_row", "iou")
-_OF_TRUTH = ("every_truth_row", "every_truth_image_row", "every_truth_class_id")
+_AREA_GRID = 2.0**14
+"""Steps a square pixel: coarser than what rounding leaves of a box with sides of some thousand pixels."""
+_OF_DETECTIONS = ("detection_row", "image_row", "class_id", "score", "truth_row", "iou", "ignored")
+_OF_TRUTH = ("every_truth_row", "every_truth_image_row", "every_truth_class_id", "every_truth_ignored")
+_TYPES = {"score": np.float64, "iou": np.float64, "ignored": np.bool_, "every_truth_ignored": np.bool_}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class MatchTable:
     """One row a detection, best score first; ties stand in the order of image, then of the table they came from.
 
-    `detection_row` is the row of Detections, `truth_row` the row of Annotations that it found, or -1; `iou` is the IoU
-    with that truth, 0 without one. The `every_truth_*` columns hold all truth that could be found, one row each.
+    `detection_row` is the row of Detections, `truth_row` the row of Annotations that it took, or -1; `iou` is the IoU
+    with that truth, 0 without one; `ignored` marks the detections that are neither hit nor false positive. The
+    `every_truth_*` columns hold all truth, one row each; what is true in `every_truth_ignored` need not be found.
     """
 
     matching: str
@@ -38,23 +47,30 @@ class MatchTable:
     score: NDArray[np.float64]
     truth_row: NDArray[np.int64]
     iou: NDArray[np.float64]
+    ignored: NDArray[np.bool_]
     every_truth_row: NDArray[np.int64]
     every_truth_image_row: NDArray[np.int64]
     every_truth_class_id: NDArray[np.int64]
+    every_truth_ignored: NDArray[np.bool_]
 
     def __post_init__(self) -> None:
         for names, rows in ((_OF_DETECTIONS, len(self.detection_row)), (_OF_TRUTH, len(self.every_truth_row))):
             for name in names:
-                dtype = np.float64 if name in ("score", "iou") else np.int64
-                object.__setattr__(self, name, column("MatchTable", name, getattr(self, name), dtype, (rows,)))
+                values = column("MatchTable", name, getattr(self, name), _TYPES.get(name, np.int64), (rows,))
+                object.__setattr__(self, name, values)
 
     def __len__(self) -> int:
         return len(self.detection_row)
 
     @property
     def hit(self) -> NDArray[np.bool_]:
-        """Return the (N,) mask of the detections that found a truth."""
-        return np.asarray(self.truth_row != _NOBODY)
+        """Return the (N,) mask of the detections that found a truth that counts."""
+        return np.asarray((self.truth_row != _NOBODY) & ~self.ignored)
+
+    @property
+    def false_positive(self) -> NDArray[np.bool_]:
+        """Return the (N,) mask of the detections that found nothing and are not ignored."""
+        return np.asarray((self.truth_row == _NOBODY) & ~self.ignored)
 
     def of_images(self, inside: NDArray[np.bool_]) -> Self:
         """Return the table of the images whose rows are true in `inside` (images,); rows keep their numbers."""
@@ -65,14 +81,51 @@ class MatchTable:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Candidates:
-    """Everything that matching needs at any IoU threshold from `lowest_iou` up: made once, matched many times."""
+    """Everything that matching needs at any IoU threshold from `lowest_iou` up: made once, matched many times.
+
+    `row` (N,) are the rows of `detections` that take part, class by class and best score first; `pairs` point at its
+    places. `area` (N,) and `truth_area` (M,) are in square pixels.
+    """
 
     matching: str
     lowest_iou: float
     dataset: BoxDataset
-    detection_row: NDArray[np.int64]
     detections: Detections
+    row: NDArray[np.int64]
+    area: NDArray[np.float64]
+    truth_area: NDArray[np.float64]
     pairs: Pairs
+
+    @property
+    def classes(self) -> int:
+        """Return the number of classes."""
+        return len(self.dataset.classes)
+
+    def ignored_truth(self, size: str = ALL) -> NDArray[np.bool_]:
+        """Return the (M,) mask of the truth that does not count: marked so, a crowd, or of another size."""
+        truth = self.dataset.annotations
+        return np.asarray(truth.crowd | truth.ignore | size_range(size).outside(self.truth_area))
+
+    def preferred(self, size: str = ALL) -> Pairs:
+        """Return the pairs in the order in which detections take truth where only objects of a size count."""
+        # For VOC's rule an ignored truth is as good as any other.
+        last = self.ignored_truth(size) if self.matching == "coco" else self.dataset.annotations.crowd
+        return self.pairs.preferring(last)
+
+    def taken(self, preferred: Pairs, ignored_truth: NDArray[np.bool_], iou_threshold: float) -> Pairs:
+        """Return which detection takes which truth at this IoU threshold: one pair a detection, at most.
+
+        `preferred` and `ignored_truth` are those of one size.
+
+        Raises:
+            ValueError: the threshold is below the lowest that the candidates were made for.
+        """
+        if iou_threshold < self.lowest_iou:
+            raise ValueError(f"iou_threshold must be at least {self.lowest_iou}, got {iou_threshold}")
+        near = preferred.take(preferred.iou >= iou_threshold)
+        if self.matching == "coco":
+            return best_free(near, self.dataset.annotations.crowd)
+        return best_or_none(near, ignored_truth)
 
     def match(self, iou_threshold: float) -> MatchTable:
         """Return the match table at this IoU threshold.
@@ -80,25 +133,31 @@ class Candidates:
         Raises:
             ValueError: the threshold is below the lowest that the candidates were made for.
         """
-        if iou_threshold < self.lowest_iou:
-            raise ValueError(f"iou_threshold must be at least {self.lowest_iou}, got {iou_threshold}")
-        end = self.pairs.end(iou_threshold)
-        truth = self.dataset.annotations
-        take = _best_free if self.matching == "coco" else _best_or_none
-        truth_row, iou = take(self.pairs, end, len(truth))
-        ranked = self.detections
+        truth, detections, missed = self.dataset.annotations, self.detections, self.ignored_truth()
+        taken = self.taken(self.preferred(), missed, iou_threshold)
+        truth_row, iou = np.full(len(detections), _NOBODY), np.zeros(len(detections))
+        truth_row[self.row[taken.detection]], iou[self.row[taken.detection]] = taken.truth, taken.iou
+        order = ranking(detections)
+        if len(self.row) < len(order):
+            takes_part = np.zeros(len(detections), np.bool_)
+            takes_part[self.row] = True
+            order = order[takes_part[order]]
+        truth_row = truth_row[order]
         return MatchTable(
             matching=self.matching,
             iou_threshold=iou_threshold,
-            detection_row=self.detection_row,
-            image_row=ranked.image_row,
-            class_id=ranked.class_id,
-            score=ranked.score,
+            detection_row=order,
+            image_row=detections.image_row[order],
+            class_id=detections.class_id[order],
+            score=detections.score[order],
             truth_row=truth_row,
-            iou=iou,
+            iou=iou[order],
+            # Row -1, of those that took nothing, is the one appended.
+            ignored=np.append(missed, False)[truth_row],
             every_truth_row=np.arange(len(truth)),
             every_truth_image_row=truth.image_row,
             every_truth_class_id=truth.class_id,
+            every_truth_ignored=missed,
         )
 
 
@@ -109,10 +168,12 @@ def candidates(
     matching: str = "coco",
     lowest_iou: float = 0.5,
     max_detections: int | None = None,
+    least_score: float | None = None,
 ) -> Candidates:
     """Return the ranked detections with every truth that each could take; empty tables are fine.
 
-    `max_detections` keeps the best of each image and class only (None: all of them).
+    `max_detections` keeps the best of each image and class only, `least_score` those with at least that score (None:
+    all of them).
 
     Raises:
         ValueError: an unknown matching, an IoU outside (0, 1], or no detections allowed at all.
@@ -124,19 +185,26 @@ def candidates(
     if max_detections is not None and max_detections < 1:
         raise ValueError(f"max_detections must be at least 1, got {max_detections}")
     images, truth, classes = dataset.images, dataset.annotations, max(1, len(dataset.classes))
-    order = np.lexsort((detections.image_row, -detections.score))
+    key = detections.image_row * classes + detections.class_id
+    row = _by_class(detections, classes)
+    if least_score is not None:
+        row = row[detections.score[row] >= least_score]
     if max_detections is not None:
-        order = order[_place_in_group(_key(detections.take(order), classes)) < max_detections]
-    ranked = detections.take(order)
+        row = _best_of_group(row, key[row], max_detections)
+    boxes = pixel_boxes(images, detections.image_row, detections.xyxy_rel)
+    truth_boxes = pixel_boxes(images, truth.image_row, truth.xyxy_rel)
+    # In the order of the table, for there the boxes of an image lie together.
     pairs = overlapping_pairs(
-        pixel_boxes(images, ranked.image_row, ranked.xyxy_rel),
-        _key(ranked, classes),
-        pixel_boxes(images, truth.image_row, truth.xyxy_rel),
+        boxes,
+        key,
+        truth_boxes,
         truth.image_row * classes + truth.class_id,
         lowest_iou=lowest_iou,
-        last_wins=matching == "coco",
+        crowd=truth.crowd,
     )
-    return Candidates(matching, lowest_iou, dataset, order, ranked, pairs)
+    placed = _placed(pairs, row, len(detections)).best_first(last_wins=matching == "coco")
+    sizes = _areas(boxes)[row], _areas(truth_boxes)
+    return Candidates(matching, lowest_iou, dataset, detections, row, *sizes, placed)
 
 
 def match(
@@ -152,57 +220,62 @@ def match(
     return found.match(iou_threshold)
 
 
-def _key(detections: Detections, classes: int) -> NDArray[np.int64]:
-    """Return the (N,) numbers that are equal exactly for detections of one image and class."""
-    return np.asarray(detections.image_row * classes + detections.class_id)
+def ranking(detections: Detections) -> NDArray[np.int64]:
+    """Return the (N,) rows, best score first; ties stand in the order of image, then of the table."""
+    by_image = rows_by_image(detections)
+    if by_image is None:
+        return np.argsort(-detections.score, kind="stable")
+    return np.asarray(by_image[np.argsort(-detections.score[by_image], kind="stable")])
 
 
-def _place_in_group(key: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Return the (N,) places of each row among the rows of its own key, in their order, from 0."""
+def rows_by_image(detections: Detections) -> NDArray[np.int64] | None:
+    """Return the (N,) rows in the order of image, or None where they stand in it already."""
+    image_row = detections.image_row
+    if (image_row[1:] >= image_row[:-1]).all():
+        return None
+    return np.argsort(image_row, kind="stable")
+
+
+def grouped(number: NDArray[np.int64], groups: int) -> NDArray[np.int64]:
+    """Return the (N,) rows in the order of their number, which is below `groups`; equal ones keep their order."""
+    # numpy sorts 16-bit integers by radix: ten times quicker than 64-bit ones.
+    return np.argsort(number.astype(np.uint16) if groups <= 1 << 16 else number, kind="stable")
+
+
+def _areas(xyxy: Boxes) -> NDArray[np.float64]:
+    """Return the (N,) areas; one that was a whole number before its sides were normalised is whole again."""
+    return np.rint(area(xyxy) * _AREA_GRID) / _AREA_GRID
+
+
+def _by_class(detections: Detections, classes: int) -> NDArray[np.int64]:
+    """Return the (N,) rows class by class, and within each as `ranking` has them."""
+    by_image = rows_by_image(detections)
+    if by_image is None:
+        row = grouped(detections.class_id, classes)
+    else:
+        row = by_image[grouped(detections.class_id[by_image], classes)]
+    worse = -detections.score[row]
+    stops = np.cumsum(np.bincount(detections.class_id, minlength=classes)).tolist()
+    for start, stop in zip([0, *stops[:-1]], stops, strict=True):
+        row[start:stop] = row[start:stop][np.argsort(worse[start:stop], kind="stable")]
+    return row
+
+
+def _best_of_group(row: NDArray[np.int64], key: NDArray[np.int64], most: int) -> NDArray[np.int64]:
+    """Return the rows without those behind the first `most` of their key."""
+    if len(key) and key.max() < 8 * len(key) and np.bincount(key).max() <= most:
+        return row
     order = np.argsort(key, kind="stable")
     ordered = key[order]
     place = np.empty(len(key), np.int64)
     place[order] = np.arange(len(key)) - np.searchsorted(ordered, ordered, "left")
-    return place
+    return row[place < most]
 
 
-def _best_free(pairs: Pairs, end: NDArray[np.int64], truths: int) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """Return (N,) truth rows and (N,) IoUs when each detection in turn takes the best truth that is still free.
-
-    In turn would be a loop over all detections. All truths prefer the same detections (the better score), so the
-    result of taking turns is the one stable marriage, and proposing in rounds finds it: whoever is turned down, or put
-    out by a better one, asks the next best. A handful of rounds, each over those still asking.
-    Source: Gale & Shapley, College Admissions and the Stability of Marriage, 1962.
-    """
-    asking, number = pairs.first[:-1].copy(), len(end)
-    holder = np.full(truths, number)
-    active = np.flatnonzero(asking < end)
-    while active.size:
-        wanted = pairs.truth[asking[active]]
-        before = holder[wanted]
-        np.minimum.at(holder, wanted, active)
-        bidders = np.unique(np.concatenate([active, before[before < number]]))
-        refused = bidders[holder[pairs.truth[asking[bidders]]] != bidders]
-        asking[refused] += 1
-        active = refused[asking[refused] < end[refused]]
-    return _taken(pairs, asking, holder, number)
-
-
-def _best_or_none(pairs: Pairs, end: NDArray[np.int64], truths: int) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """Return (N,) truth rows and (N,) IoUs when each detection may take only the truth that it overlaps best."""
-    asking, number = pairs.first[:-1], len(end)
-    holder = np.full(truths, number)
-    active = np.flatnonzero(asking < end)
-    np.minimum.at(holder, pairs.truth[asking[active]], active)
-    return _taken(pairs, asking, holder, number)
-
-
-def _taken(
-    pairs: Pairs, asking: NDArray[np.int64], holder: NDArray[np.int64], number: int
-) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """Return (N,) truth rows and (N,) IoUs of the detections, given which one holds each truth (`number`: none)."""
-    truth_row, iou = np.full(number, _NOBODY), np.zeros(number)
-    held = np.flatnonzero(holder < number)
-    truth_row[holder[held]] = held
-    iou[holder[held]] = pairs.iou[asking[holder[held]]]
-    return truth_row, iou
+def _placed(pairs: Pairs, row: NDArray[np.int64], detections: int) -> Pairs:
+    """Return the pairs with the place of their detection in `row` in place of its row, without those that are not."""
+    place = np.full(detections, _NOBODY)
+    place[row] = np.arange(len(row))
+    moved = Pairs(place[pairs.detection], pairs.truth, pairs.iou)
+    moved = moved.take(moved.detection != _NOBODY)
+    return moved.take(np.argsort(moved.detection, kind="stable"))

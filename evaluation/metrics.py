@@ -9,13 +9,14 @@ from numpy.typing import NDArray
 
 from annotations.errors import UsageError
 from annotations.tables import SPLITS, BoxDataset, Detections
-from evaluation.average_precision import IOU_THRESHOLDS, average_precision
+from evaluation.average_precision import IOU_THRESHOLDS
 from evaluation.bootstrap import Interval, bias_corrected_interval, drawing_units, resampled_average_precision
 from evaluation.checks import check_detections
 from evaluation.curves import Curve, class_curves
 from evaluation.emptiness import NOT_ASKED, TOO_FEW_IMAGES, ratio, why_no_f1, why_no_precision, why_no_recall
 from evaluation.figures import ClassMetrics, Metrics, ScoreSettings, SplitMetrics
 from evaluation.matching import Candidates, MatchTable, candidates
+from evaluation.precisions import average_precisions
 from evaluation.thresholds import Threshold, choose_threshold
 
 WHOLE = "all"
@@ -97,19 +98,6 @@ def choose_thresholds(table: MatchTable, present: Masks, classes: int, given: fl
     """Return the threshold of each class, by the rule of `thresholds`."""
     curves = {split: class_curves(table.of_images(inside), classes) for split, inside in present.items()}
     return [choose_threshold({split: curves[split][i] for split in present}, given) for i in range(classes)]
-
-
-def average_precisions(found: Candidates, splits: Masks, reading: str) -> dict[str, NDArray[np.float64]]:
-    """Return for each split the (10, classes) APs at IoU .5 to .95; NaN where a class has no truth."""
-    classes = len(found.dataset.classes)
-    result = {split: np.full((len(IOU_THRESHOLDS), classes), np.nan) for split in splits}
-    for row, iou_threshold in enumerate(IOU_THRESHOLDS):
-        table = found.match(float(iou_threshold))
-        for split, inside in splits.items():
-            values = [average_precision(curve, reading) for curve in class_curves(table.of_images(inside), classes)]
-            # numpy reads None as NaN here.
-            result[split][row] = np.array(values, np.float64)
-    return result
 
 
 def mean_or_none(values: NDArray[np.float64]) -> float | None:

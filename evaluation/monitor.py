@@ -6,7 +6,8 @@ from annotations.tables import BoxDataset, Detections
 from evaluation.average_precision import IOU_THRESHOLDS
 from evaluation.checks import check_detections
 from evaluation.matching import candidates
-from evaluation.metrics import WHOLE, average_precisions, mean_or_none
+from evaluation.metrics import WHOLE, mean_or_none
+from evaluation.precisions import average_precisions
 
 
 def monitor_ap(truth: BoxDataset, detections: Detections) -> dict[str, float | None]:

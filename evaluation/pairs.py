@@ -9,28 +9,69 @@ from numpy.typing import NDArray
 from annotations.tables import Boxes
 from evaluation.iou import iou_of_pairs
 
-_AT_ONCE = 1 << 21
-"""Pairs whose IoU is computed in one go: bounds the memory, whatever the size of the set."""
+_AT_ONCE = 1 << 17
+"""Pairs whose IoU is computed in one go: what fits a processor's cache, whatever the size of the set."""
+_DENSE = 8
+"""Groups for each box up to which a table of all groups is made: it is quicker than a search, and then still small."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Pairs:
-    """Pairs of detection and truth of one image and class whose IoU is large enough, K in all.
+    """Pairs of detection and truth whose IoU is large enough, K in all, in the order of the detections.
 
-    They stand in the order of the detections and, for each, best IoU first; the pairs of detection `d` are the rows
-    `first[d]` to `first[d + 1]`. `first` is (N + 1,), the other columns are (K,).
+    `detection` is not descending; the pairs of one detection stand in the order in which it would take the truths.
     """
 
-    first: NDArray[np.int64]
     detection: NDArray[np.int64]
     truth: NDArray[np.int64]
     iou: NDArray[np.float64]
 
-    def end(self, iou_threshold: float) -> NDArray[np.int64]:
-        """Return the (N,) ends of the rows of each detection that reach `iou_threshold`."""
-        # Each detection's pairs descend, so those that reach it are the first ones.
-        reaching = np.bincount(self.detection[self.iou >= iou_threshold], minlength=len(self.first) - 1)
-        return np.asarray(self.first[:-1] + reaching)
+    def __len__(self) -> int:
+        return len(self.detection)
+
+    @property
+    def first(self) -> NDArray[np.int64]:
+        """Return the (D,) rows at which the pairs of the next detection begin."""
+        return np.flatnonzero(np.diff(self.detection, prepend=-1))
+
+    def take(self, rows: NDArray[np.int64] | NDArray[np.bool_]) -> "Pairs":
+        """Return these rows alone, in that order."""
+        return Pairs(self.detection[rows], self.truth[rows], self.iou[rows])
+
+    def preferring(self, last: NDArray[np.bool_]) -> "Pairs":
+        """Return the pairs with those of truths that are true in `last` (truths,) behind each detection's others."""
+        rows = self._contested()
+        held_back = last[self.truth[rows]]
+        if not held_back.any():
+            return self
+        return self.take(_rearranged(len(self), rows, np.lexsort((held_back, self.detection[rows]))))
+
+    def best_first(self, *, last_wins: bool, rival: NDArray[np.bool_] | None = None) -> "Pairs":
+        """Return the pairs with the best IoU of each detection first; see `overlapping_pairs`.
+
+        Of pairs with the very same IoU, those that are true in `rival` (K,) come behind.
+        """
+        rows = self._contested()
+        truth = self.truth[rows]
+        keys = [-truth if last_wins else truth, -self.iou[rows], self.detection[rows]]
+        if rival is not None:
+            keys.insert(1, rival[rows].astype(np.int64))
+        return self.take(_rearranged(len(self), rows, np.lexsort(keys)))
+
+    def _contested(self) -> NDArray[np.int64]:
+        """Return the rows of detections with several pairs: the order of the others is plain."""
+        same = self.detection[1:] == self.detection[:-1]
+        several = np.zeros(len(self), np.bool_)
+        several[1:] |= same
+        several[:-1] |= same
+        return np.flatnonzero(several)
+
+
+def _rearranged(count: int, rows: NDArray[np.int64], order: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return 0 to `count` - 1 with those of `rows` in another order among themselves."""
+    arranged = np.arange(count)
+    arranged[rows] = rows[order]
+    return arranged
 
 
 def overlapping_pairs(
@@ -40,26 +81,40 @@ def overlapping_pairs(
     truth_key: NDArray[np.int64],
     *,
     lowest_iou: float,
-    last_wins: bool,
+    crowd: NDArray[np.bool_] | None = None,
 ) -> Pairs:
     """Return the pairs of equal key with an IoU of at least `lowest_iou`; no detections or no truth give none.
 
-    Boxes are (N, 4) and (M, 4) xyxy pixels. `last_wins` says which of several truths with the very same IoU comes
-    first: the last in the table (as pycocotools takes them) or the first (as the argmax of the VOC code).
+    Boxes are (N, 4) and (M, 4) xyxy pixels, keys are not negative; with a truth that is true in `crowd` (M,), the IoU
+    is the share of the detection that lies in it. The pairs of one detection stand in the order of the truth.
     """
-    by_key = np.argsort(truth_key, kind="stable")
-    low, high = (np.searchsorted(truth_key[by_key], detection_key, side) for side in ("left", "right"))
+    by_key, low, counts = _groups(truth_key, detection_key)
+    owners = np.flatnonzero(counts)
+    regions = crowd if crowd is not None and crowd.any() else None
     found = [(np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0))]
-    for start, stop in _blocks(high - low):
-        detection, position = _expand(low[start:stop], high[start:stop])
-        truth, detection = by_key[position], detection + start
-        iou = iou_of_pairs(detection_boxes[detection], truth_boxes[truth])
-        near = iou >= lowest_iou
+    for start, stop in _blocks(counts[owners]):
+        block = owners[start:stop]
+        owner, position = _expand(low[block], counts[block])
+        detection, truth = block[owner], by_key[position]
+        marks = None if regions is None else regions[truth]
+        iou = iou_of_pairs(detection_boxes[detection], truth_boxes[truth], marks)
+        near = np.flatnonzero(iou >= lowest_iou)
         found.append((detection[near], truth[near], iou[near]))
-    detection, truth, iou = (np.concatenate(parts) for parts in zip(*found, strict=True))
-    order = np.lexsort((-truth if last_wins else truth, -iou, detection))
-    counts = np.bincount(detection, minlength=len(detection_key))
-    return Pairs(np.concatenate([[0], np.cumsum(counts)]), detection[order], truth[order], iou[order])
+    return Pairs(*(np.concatenate(parts) for parts in zip(*found, strict=True)))
+
+
+def _groups(
+    truth_key: NDArray[np.int64], detection_key: NDArray[np.int64]
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+    """Return the truths by key, and for each detection where those of its key begin and how many they are."""
+    by_key = np.argsort(truth_key, kind="stable")
+    groups = int(max(truth_key.max(initial=-1), detection_key.max(initial=-1))) + 1
+    if groups <= _DENSE * (len(truth_key) + len(detection_key)):
+        counts = np.bincount(truth_key, minlength=groups)
+        begin = np.cumsum(counts) - counts
+        return by_key, begin[detection_key], counts[detection_key]
+    low, high = (np.searchsorted(truth_key[by_key], detection_key, side) for side in ("left", "right"))
+    return by_key, low, high - low
 
 
 def _blocks(counts: NDArray[np.int64]) -> Iterator[tuple[int, int]]:
@@ -72,9 +127,8 @@ def _blocks(counts: NDArray[np.int64]) -> Iterator[tuple[int, int]]:
         start = stop
 
 
-def _expand(low: NDArray[np.int64], high: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return (P,) owners and (P,) positions: for each row of `low` and `high`, every position from low to high - 1."""
-    counts = high - low
+def _expand(low: NDArray[np.int64], counts: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return (P,) owners and (P,) positions: for each row, `counts` positions from `low` on."""
     owner = np.repeat(np.arange(len(low)), counts)
     begin = np.cumsum(counts) - counts
     return owner, np.arange(len(owner)) - begin[owner] + low[owner]

@@ -12,7 +12,7 @@ from annotations.tables import BoxDataset, Detections, pixels
 from evaluation.average_precision import IOU_THRESHOLDS
 from evaluation.iou import iou, pixel_boxes
 from evaluation.matching import candidates
-from evaluation.metrics import average_precisions
+from evaluation.precisions import average_precisions
 
 CASES = [
     # pictures, truths, detections, classes, distinct scores

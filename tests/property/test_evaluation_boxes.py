@@ -9,7 +9,7 @@ from annotations.tables import BoxDataset, Detections, pixels
 from evaluation.average_precision import READINGS
 from evaluation.iou import area, iou, iou_of_pairs
 from evaluation.matching import candidates, match
-from evaluation.metrics import average_precisions
+from evaluation.precisions import average_precisions
 
 
 def _quarter_boxes(most: int = 6) -> st.SearchStrategy[np.ndarray]:
