@@ -52,7 +52,7 @@ CODES: Mapping[str, tuple[str, str]] = {
     "unused-name": ("warn", "A class, part or label given on the command line is no label of the data."),
     "unfollowed-link": ("warn", "A link to a folder outside the source folder was not followed."),
     "not-voc": ("warn", "The XML file is of another kind and was left out."),
-    "crowd": ("warn", "The region stands for many objects (iscrowd); it was dropped."),
+    "crowd": ("warn", "The region stands for many objects (iscrowd); it is kept, and counts as no object."),
     "images-lost": ("warn", "The form has no place for images without boxes; they are not in what was written."),
     "not-kept": ("warn", "The form has no place for something that the dataset holds; it was not written."),
     "unpaired": ("warn", "A picture has no label image, or a label image no picture; it was left out."),
@@ -72,7 +72,6 @@ CODES: Mapping[str, tuple[str, str]] = {
     "one-object": ("info", "A label image has one value for many regions: all of them are one object."),
     "regions": ("info", "The label images hold classes: each connected region of one is an object."),
     "embedded-image": ("info", "The image was not found; the picture inside the annotation file was written for it."),
-    "boxes-as-masks": ("info", "Objects without outlines fill their boxes in the label images."),
     "better-seed": ("info", "Another seed divides classes and images without objects more evenly."),
     # What `check` finds in the data as it stands.
     "damaged-image": ("error", "The image cannot be unpacked whole: it is cut off, damaged or no picture."),
