@@ -1,5 +1,6 @@
 """Label images as files: pictures whose values are numbers of objects or of classes, written and read exactly."""
 
+import struct
 import warnings
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,8 @@ SUFFIXES = frozenset({".bmp", ".png", ".tif", ".tiff"})
 # Pillow's modes of one whole number a pixel, and the coloured ones that may yet be grey.
 _WHOLE = frozenset({"1", "L", "I", "I;16", "I;16B", "I;16L", "I;16N"})
 _COLOURED = frozenset({"P", "PA", "RGB", "RGBA", "RGBX", "LA", "La", "RGBa"})
+# What Pillow raises on damaged files.
+_UNREADABLE = (OSError, SyntaxError, ValueError, TypeError, LookupError, ArithmeticError, EOFError, struct.error)
 # Pillow stretches pixels of 2 and 4 bits to 0..255. Source: PNG specification, 13.12, "Sample depth rescaling".
 _STRETCHED = {"L;2": 85, "L;4": 17}
 
@@ -58,7 +61,7 @@ def read_label_image(path: Path, size: tuple[int, int] | None = None) -> NDArray
             warnings.simplefilter("ignore")  # of odd tags; what cannot be read is an error
             with Image.open(path) as picture:
                 return _numbers(picture, path)
-    except (OSError, SyntaxError, ValueError, TypeError, LookupError, EOFError) as error:
+    except _UNREADABLE as error:
         raise AnnotationError(f"{path}: label image must be readable, got {error}") from error
 
 
@@ -105,3 +108,18 @@ def _grey(picture: Image.Image, path: Path) -> NDArray[Any]:
 
 def _text(size: tuple[int, int]) -> str:
     return f"{size[0]} x {size[1]}"
+
+
+def pages_of(path: Path) -> int:
+    """Return the number of pages of a TIFF, and 1 for other pictures: what a camera adds to a JPEG is no page.
+
+    Raises:
+        AnnotationError: it cannot be read.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            with Image.open(path) as picture:
+                return int(getattr(picture, "n_frames", 1)) if picture.format == "TIFF" else 1
+    except _UNREADABLE as error:
+        raise AnnotationError(f"{path}: picture must be readable, got {error}") from error

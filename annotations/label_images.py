@@ -21,10 +21,10 @@ from annotations.findings import Finding
 from annotations.forms import MaskKind
 from annotations.label_files import read_label_image, write_label_image
 from annotations.painting import Painted, painted
-from annotations.patches import DrawnPatches, box_patch, empty_patch, tight
+from annotations.patches import DrawnPatches, empty_patch, tight
 from annotations.picture_files import safe_stems
 from annotations.pictures import LARGEST
-from annotations.tables import Annotations, BoxDataset, Images, pixels
+from annotations.tables import Annotations, BoxDataset, Images
 
 FOLDER = "labels"
 Patches = Callable[[int], Sequence[Patch]]
@@ -35,28 +35,23 @@ def write_label_images(
     aside: Path,
     images: Images,
     annotations: Annotations,
-    patches: Patches | None,
+    patches: Patches,
     kind: MaskKind,
     progress: Progress | None = None,
 ) -> tuple[Images, list[Finding]]:
     """Return the images with their label images, which are written to `labels/` in `aside`, and what was found.
 
-    Without `patches`, objects fill their boxes. Smaller objects lie over larger ones, and parts over their objects;
-    pixels that an object loses to another (of kind `class`: to another class) are a finding, to its own parts none.
-    One image is in memory at a time. An image whose label image cannot be made has none, and an error among the
-    findings.
+    Smaller objects lie over larger ones, and parts over their objects; pixels that an object loses to another (of kind
+    `class`: to another class) are a finding, to its own parts none. One image is in memory at a time. An image whose
+    label image cannot be made has none, and an error among the findings.
     """
     findings: list[Finding] = []
-    if patches is None and len(annotations):
-        message = "objects have no outlines in this form; their boxes are their pixels in the label images"
-        findings.append(Finding("boxes-as-masks", "", "", "", message))
     order, bounds = rows_by_image(images, annotations)
     paths: list[str] = []
     for row, stem in enumerate(safe_stems(images)):
         boxes = annotations.take(order[bounds[row] : bounds[row + 1]])
-        drawn = patches if patches is not None else _box_patches(images, boxes)
         try:
-            result = _painted_image(images, row, boxes, drawn, kind)
+            result = _painted_image(images, row, boxes, patches, kind)
         except AnnotationError as error:
             paths.append("")
             findings.append(_finding(images, row, "no-label-image", str(error)))
@@ -84,8 +79,8 @@ def parents_within(boxes: Annotations) -> NDArray[np.int64]:
 def dataset_patches(dataset: BoxDataset) -> Patches | None:
     """Return what gives the pixels of each box of an image row, from label images of kind `instance`; None without.
 
-    An object's pixels are its own and its parts'. Where an image has no label image, the boxes are filled.
-    What it returns raises AnnotationError where a label image is damaged or of another size.
+    An object's pixels are its own and its parts'. What it returns raises AnnotationError where an image has no label
+    image, or one that is damaged or of another size.
     """
     if not (dataset.images.labels != "").any() or dataset.summary.get("masks", "instance") != "instance":
         return None
@@ -95,7 +90,7 @@ def dataset_patches(dataset: BoxDataset) -> Patches | None:
         boxes = dataset.annotations.take(order[bounds[row] : bounds[row + 1]])
         name = str(dataset.images.labels[row])
         if not name:
-            return _box_patches(dataset.images, boxes)(row)
+            raise AnnotationError(f"{dataset.images.image_id[row]}: image must have a label image, got none")
         size = int(dataset.images.width[row]), int(dataset.images.height[row])
         return patches_of_label_image(read_label_image(dataset.root / name, size), parents_within(boxes))
 
@@ -122,17 +117,6 @@ def patches_of_label_image(labels: NDArray[Any], parents: NDArray[np.int64]) -> 
         return tight(np.isin(labels[top:bottom, left:right], families[place]), left, top)
 
     return DrawnPatches(family, len(parents))
-
-
-def _box_patches(images: Images, boxes: Annotations) -> Patches:
-    """Return what gives the boxes of one image, filled."""
-
-    def patches(row: int) -> Sequence[Patch]:
-        width, height = int(images.width[row]), int(images.height[row])
-        corners = pixels(images, boxes.image_row, boxes.xyxy_rel).tolist()
-        return DrawnPatches(lambda place: box_patch(corners[place], width, height), len(corners))
-
-    return patches
 
 
 def _painted_image(images: Images, row: int, boxes: Annotations, patches: Patches, kind: MaskKind) -> Painted:

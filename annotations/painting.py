@@ -12,6 +12,9 @@ from annotations.errors import AnnotationError
 MOST_PAINT = 10_000_000_000
 """Pixels of all objects of one image together, as far as their patches reach: some ten seconds of painting."""
 
+_KEPT = 64_000_000
+"""Pixels of patches that are kept from measuring to painting; those beyond are drawn twice, to save memory."""
+
 
 class Painted(NamedTuple):
     """A label image and what became of its N objects.
@@ -37,32 +40,45 @@ def painted(
     Raises:
         AnnotationError: the objects are more than MOST_PAINT pixels together.
     """
-    areas = _areas(patches)
+    areas, kept = _measured(patches)
     labels = np.zeros((height, width), np.uint16 if len(patches) < 2**16 else np.int32)
     taken, lost = np.zeros(len(patches), np.int64), np.zeros(len(patches), np.int64)
     for place in np.lexsort((-areas, parents >= 0)).tolist():
-        patch = patches[place]
+        patch = kept.pop(place) if place in kept else patches[place]
         rows, columns = patch.pixels.shape
         window = labels[patch.top : patch.top + rows, patch.left : patch.left + columns]
         under = window[patch.pixels]
-        owners, counts = np.unique(under[under > 0], return_counts=True)
-        owners = owners.astype(np.int64) - 1
-        if kinds is not None:
-            other = kinds[owners] != kinds[place]
-            owners, counts = owners[other], counts[other]
-        taken[owners] += counts
-        foreign = owners != parents[place]
-        lost[owners[foreign]] += counts[foreign]
+        if under.any():
+            owners, counts = _owners(under, place, kinds)
+            taken[owners] += counts
+            foreign = owners != parents[place]
+            lost[owners[foreign]] += counts[foreign]
         window[patch.pixels] = place + 1
     return Painted(labels, areas, lost, taken == areas)
 
 
-def _areas(patches: Sequence[Patch]) -> NDArray[np.int64]:
+def _owners(
+    under: NDArray[Any], place: int, kinds: NDArray[np.int64] | None
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return the places of the objects that lose pixels to object `place`, and how many, from the numbers under it."""
+    owners, counts = np.unique(under[under > 0], return_counts=True)
+    owners = owners.astype(np.int64) - 1
+    if kinds is None:
+        return owners, counts
+    other = kinds[owners] != kinds[place]
+    return owners[other], counts[other]
+
+
+def _measured(patches: Sequence[Patch]) -> tuple[NDArray[np.int64], dict[int, Patch]]:
+    """Return the objects' (N,) numbers of pixels, and the first patches by place, as many as may be kept."""
     areas = np.zeros(len(patches), np.int64)
+    kept: dict[int, Patch] = {}
     paint = 0
     for place, patch in enumerate(patches):
         areas[place] = np.count_nonzero(patch.pixels)
         paint += patch.pixels.size
         if paint > MOST_PAINT:
             raise AnnotationError(f"objects of an image must be at most {MOST_PAINT:,} pixels together, got more")
-    return areas
+        if paint <= _KEPT:
+            kept[place] = patch
+    return areas, kept
