@@ -75,7 +75,7 @@ def write_dataset(
                 images, more = attach(aside, written.images)
                 written, found = replace(written, images=images), found + more
             kind = {} if masks is None else {"masks": masks}
-            summary = {**_summary(written, found), **kind, "command": command, "version": _version()}
+            summary = {**_summary(written, found), **kind, "command": command, "version": version()}
             _write(aside / "dataset.json", json.dumps(summary, indent=2, ensure_ascii=False) + "\n")
             _write(aside / "images.csv", images_text(written.images))
             _write(aside / "boxes.csv", _boxes_text(written))
@@ -149,12 +149,13 @@ def _summary(dataset: BoxDataset, findings: list[Finding]) -> dict[str, Any]:
     }
 
 
-def _version() -> str:
-    from importlib.metadata import PackageNotFoundError, version  # slow to import, and only writing needs it
+def version() -> str:
+    """Return the version of ppnlab that is installed, or "unknown"."""
+    from importlib import metadata  # slow to import, and only writing needs it
 
     try:
-        return version("ppnlab")
-    except PackageNotFoundError:
+        return metadata.version("ppnlab")
+    except metadata.PackageNotFoundError:
         return "unknown"
 
 
