@@ -1,6 +1,7 @@
 """The forms of annotations: which there are, which one a source holds, and who reads and writes each."""
 
 import os
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib import import_module
@@ -200,11 +201,16 @@ def _form_of_file(path: Path, suffix: str) -> str | None:
     return _SUFFIXES[suffix](path) if suffix in _SUFFIXES else None
 
 
-def _of_json(path: Path) -> str:
+def holds_coco(path: Path) -> bool:
+    """Return whether a JSON file speaks of images, annotations and categories, and of no Labelme shapes."""
     data = _peek(path, _LARGEST_PEEK)
-    is_coco = all(key in data for key in (b'"images"', b'"annotations"', b'"categories"'))
+    has_all = all(key in data for key in (b'"images"', b'"annotations"', b'"categories"'))
+    return has_all and not re.search(rb'"shapes"\s*:', data)
+
+
+def _of_json(path: Path) -> str:
     # What is neither is a damaged Labelme file, which its reader refuses by name.
-    return "coco" if is_coco and b'"shapes"' not in data else "labelme"
+    return "coco" if holds_coco(path) else "labelme"
 
 
 def _of_yaml(path: Path) -> str | None:
