@@ -3,8 +3,8 @@
 Rows of different files are put together, and in order, without an object for each box.
 """
 
-from collections.abc import Callable, Iterable, Sequence
-from typing import NamedTuple, Self
+from collections.abc import Callable, Hashable, Iterable, Sequence
+from typing import NamedTuple, Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +24,15 @@ class ImageRow(NamedTuple):
     embedded: Callable[[], bytes] | None = None
 
 
+Value = TypeVar("Value", bound=Hashable)
+
+
+def coded(values: Sequence[Value]) -> tuple[tuple[Value, ...], NDArray[np.int64]]:
+    """Return the different values in the order in which they first stand, and the (N,) place of each value in it."""
+    code_of = {value: code for code, value in enumerate(dict.fromkeys(values))}
+    return tuple(code_of), np.fromiter(map(code_of.__getitem__, values), np.int64, len(values))
+
+
 class Words(NamedTuple):
     """A column of few different texts: row n holds `words[codes[n]]`; a word may stand in no row."""
 
@@ -33,8 +42,7 @@ class Words(NamedTuple):
     @classmethod
     def of(cls, texts: Sequence[str]) -> Self:
         """Return the column of these texts."""
-        code_of = {word: code for code, word in enumerate(dict.fromkeys(texts))}
-        return cls(tuple(code_of), np.fromiter(map(code_of.__getitem__, texts), np.int64, len(texts)))
+        return cls(*coded(texts))
 
     @classmethod
     def joined(cls, columns: Sequence[Self]) -> Self:

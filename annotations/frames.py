@@ -22,8 +22,7 @@ def frame_of(document: Mapping[str, Any], root: Path, place: ImagePlace, notes: 
     Raises:
         FileRefused: there is no size, or the image has a size that no resize explains.
     """
-    width, height = _side(document.get("imageWidth")), _side(document.get("imageHeight"))
-    annotated = (width, height) if width and height else None
+    annotated = annotated_size(document)
     if not place.found:
         return annotated or _embedded_size(document, "no such file", notes)
     try:
@@ -39,6 +38,12 @@ def frame_of(document: Mapping[str, Any], root: Path, place: ImagePlace, notes: 
     if annotated != displayed:
         _compare(annotated, displayed, stored, place.path, notes)
     return annotated
+
+
+def annotated_size(document: Mapping[str, Any]) -> Size | None:
+    """Return the (width, height) that the file itself gives, or None."""
+    width, height = _side(document.get("imageWidth")), _side(document.get("imageHeight"))
+    return (width, height) if width and height else None
 
 
 def _side(value: object) -> int:

@@ -4,6 +4,7 @@ import os
 import posixpath
 import re
 import stat
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from annotations.pictures import SUFFIXES
 
 _LONGEST_PATH = 1000
 _DRIVE = re.compile("[A-Za-z]:")
+_NO_NAMES = frozenset({"", ".", ".."})
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,10 +26,39 @@ class ImagePlace:
 
 @dataclass(frozen=True, slots=True)
 class SourceFolder:
-    """A folder of annotation files and images; `root` is its real path. It remembers where its folders really are."""
+    """A folder of annotation files and images; `root` is its real path. It remembers where its folders really are.
+
+    `ordinary` are the names of the ordinary files by folder, as `sources.find_files` gives them.
+    """
 
     root: Path
+    ordinary: Mapping[str, frozenset[str]] = field(default_factory=dict, repr=False)
     _real: dict[str, str] = field(default_factory=dict, repr=False)
+    _ahead: dict[tuple[str, str], str | None] = field(default_factory=dict, repr=False)
+
+    def is_ordinary(self, path: str) -> bool:
+        """Return whether `path` (relative, with `/`) is among the ordinary files."""
+        folder, _, name = path.rpartition("/")
+        return name in self.ordinary.get(folder, ())
+
+    def plain_path(self, folder: str, image_path: str) -> str | None:
+        """Return the path inside the root that `imagePath` in an annotation file of `folder` names.
+
+        None where it leaves the root, or is not simple enough to be sure of; then `image` says more. The name itself
+        is not looked at: it may hold what no file's name can.
+        """
+        slashed = image_path.replace("\\", "/")
+        cut = slashed.rfind("/") + 1
+        ahead, base = slashed[:cut], slashed[cut:]
+        if base in _NO_NAMES or ":" in slashed or len(slashed) > _LONGEST_PATH:
+            return None
+        key = (folder, ahead)
+        if key not in self._ahead:
+            # Worked out once for all files of a folder: with a name in the place of theirs.
+            path = _inside(folder, f"{ahead}name") if is_plain(ahead, _LONGEST_PATH) else None
+            self._ahead[key] = None if path is None else path.removesuffix("name")
+        known = self._ahead[key]
+        return None if known is None else known + base
 
     def image(self, source: str, image_path: object, notes: list[Note]) -> ImagePlace:
         """Return the place of the image that the annotation file `source` (relative, with `/`) names.
@@ -41,18 +72,30 @@ class SourceFolder:
         folder, name = posixpath.split(source)
         if image_path is None or image_path == "":
             return self._of_same_stem(folder, name[: -len(".json")], notes)
-        if not isinstance(image_path, str):
-            raise FileRefused("bad-file", f"imagePath must be a text, got {shown(image_path)}")
-        if not is_plain(image_path, _LONGEST_PATH):
-            raise FileRefused("bad-name", f"imagePath must be a path, got {shown(image_path)}")
-        # Labelme on Windows writes backslashes.
-        slashed = image_path.replace("\\", "/")
-        path = posixpath.normpath(posixpath.join(folder, slashed))
-        absolute = slashed.startswith("/") or _DRIVE.match(slashed)
-        inside = not absolute and path != ".." and not path.startswith("../")
-        if inside and self.has_file(path):
+        text = _checked(image_path)
+        path = _inside(folder, text)
+        if path is not None and self.has_file(path):
             return ImagePlace(path, True)
-        return self._beside(folder, name, image_path, path if inside and path != "." else None, notes)
+        return self._beside(folder, name, text, path, notes)
+
+    def unchecked_image(self, source: str, image_path: object, notes: list[Note]) -> ImagePlace:
+        """Return the place of the image that `source` names, without a look whether it is there.
+
+        A path that leaves the folder is noted, and its name beside the annotation file taken. Only the image of a file
+        that names none is looked for.
+
+        Raises:
+            FileRefused: `imagePath` is no text that can be a path.
+        """
+        if image_path is None or image_path == "":
+            return self.image(source, image_path, notes)
+        folder, name = posixpath.split(source)
+        text = _checked(image_path)
+        path = _inside(folder, text)
+        if path is None:
+            notes.append(Note("outside-root", "", self._outside_message(folder, text)))
+            path = posixpath.join(folder, _base_name(text, name))
+        return ImagePlace(path, False)
 
     def has_file(self, path: str) -> bool:
         """Return whether an ordinary file is at `path` (relative, with `/`) and, links followed, inside the folder."""
@@ -87,10 +130,7 @@ class SourceFolder:
         return ImagePlace(posixpath.join(folder, stem), False)
 
     def _beside(self, folder: str, name: str, image_path: str, path: str | None, notes: list[Note]) -> ImagePlace:
-        base = posixpath.basename(image_path.replace("\\", "/"))
-        if base in ("", ".", ".."):
-            base = name[: -len(".json")]
-        beside = posixpath.join(folder, base)
+        beside = posixpath.join(folder, _base_name(image_path, name))
         if self.has_file(beside):
             message = f"imagePath {shown(image_path)} leads to no file in the source folder; {beside} taken"
             notes.append(Note("found-beside", "", message))
@@ -114,3 +154,26 @@ class SourceFolder:
         target = os.path.normpath(self.root / folder / image_path.replace("\\", "/"))
         both = os.path.commonpath([self.root, target])
         return f"{message}; give {both} as the source, which holds both" if Path(both) != Path(both).parent else message
+
+
+def _checked(image_path: object) -> str:
+    if not isinstance(image_path, str):
+        raise FileRefused("bad-file", f"imagePath must be a text, got {shown(image_path)}")
+    if not is_plain(image_path, _LONGEST_PATH):
+        raise FileRefused("bad-name", f"imagePath must be a path, got {shown(image_path)}")
+    return image_path
+
+
+def _inside(folder: str, image_path: str) -> str | None:
+    """Return the path inside the root that `imagePath` in a file of `folder` names, or None where it names none."""
+    # Labelme on Windows writes backslashes.
+    slashed = image_path.replace("\\", "/")
+    path = posixpath.normpath(posixpath.join(folder, slashed))
+    if slashed.startswith("/") or _DRIVE.match(slashed) or path in (".", "..") or path.startswith("../"):
+        return None
+    return path
+
+
+def _base_name(image_path: str, source_name: str) -> str:
+    base = posixpath.basename(image_path.replace("\\", "/"))
+    return source_name[: -len(".json")] if base in _NO_NAMES else base

@@ -1,5 +1,7 @@
 """One Labelme file, read: its bytes to a JSON object that is Labelme's, its flags and the split that they name."""
 
+import base64
+import binascii
 import json
 import os
 import stat
@@ -7,6 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from annotations.errors import AnnotationError
 from annotations.notes import FileRefused, Note, is_plain, shown
 
 LARGEST_FILE = 64 * 2**20
@@ -44,6 +47,19 @@ def read_labelme(path: Path) -> dict[str, Any] | None:
     if not isinstance(document.get("shapes"), list):
         raise FileRefused("bad-file", f"shapes must be a list, got {shown(document.get('shapes'))}")
     return document
+
+
+def embedded_picture(path: Path) -> bytes:
+    """Return the bytes of the picture that a Labelme file holds as its imageData.
+
+    Raises:
+        AnnotationError: the file cannot be read any more, or holds none.
+    """
+    document = read_labelme(path) or {}
+    try:
+        return base64.b64decode(document.get("imageData") or "")
+    except (binascii.Error, ValueError, TypeError) as error:
+        raise AnnotationError(f"{path}: imageData must be a picture in base64, got {error}") from error
 
 
 def _read_bytes(path: Path) -> bytes:

@@ -1,22 +1,45 @@
 """The Labelme files below a folder, read: each converted or refused by name, nothing changed in silence."""
 
 import os
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
-from annotations.drawn import DrawnImage, Progress, Reading, placed, reading_of
+import numpy as np
+
+from annotations.drawn import DrawnImage, Progress, Reading, columns_of, placed, reading_of_columns
+from annotations.drawn_columns import DrawnColumns, joined
 from annotations.errors import AnnotationError
 from annotations.findings import Finding
-from annotations.frames import frame_of
+from annotations.frames import annotated_size, frame_of
 from annotations.imagepaths import SourceFolder
-from annotations.labelme import read_labelme, split_of_flags, true_flags
+from annotations.labelme import embedded_picture, read_labelme, split_of_flags, true_flags
+from annotations.labelme_batch import read_ordinary
 from annotations.naming import Naming
 from annotations.notes import FileRefused, Note
+from annotations.processes import shared_out
 from annotations.shapes import regions_of
-from annotations.sources import annotation_files, image_ids
+from annotations.sources import find_files, image_ids
+
+_FILES_TOGETHER = 500
 
 
-def read_labelme_folder(source: Path, naming: Naming, progress: Progress | None = None) -> Reading:
+class FileBatch(NamedTuple):
+    """What some files hold: the images of those that were not refused, and what was found, in the files' order."""
+
+    columns: DrawnColumns
+    findings: list[Finding]
+
+
+def read_labelme_folder(
+    source: Path, naming: Naming, progress: Progress | None = None, *, check_images: bool = True, workers: int = 1
+) -> Reading:
     """Return what the Labelme files below `source` hold.
+
+    Without `check_images`, pictures are neither looked for nor opened, unless the file gives no size or names none:
+    an image's path is then the one that the file names, and its size the file's. `workers` is the number of processes;
+    what comes back does not depend on it.
 
     Raises:
         AnnotationError: `source` is no folder, or holds no Labelme file.
@@ -25,37 +48,83 @@ def read_labelme_folder(source: Path, naming: Naming, progress: Progress | None 
         raise AnnotationError(
             f"{source}: source must be a folder, got {'a file' if source.exists() else 'no such one'}"
         )
-    folder = SourceFolder(Path(os.path.realpath(source)))
+    root = Path(os.path.realpath(source))
     findings: list[Finding] = []
-    sources = annotation_files(folder.root, findings)
+    found = find_files(root, findings)
+    sources = found.annotations
     if not sources:
         why = "".join(f"; {finding.source}: {finding.message}" for finding in findings[:1])
         raise AnnotationError(f"{source}: source must hold Labelme files (*.json) in it or below, got none{why}")
+    job = _Job(SourceFolder(root, found.ordinary), naming, check_images)
+    ids = image_ids(sources)
+    starts = range(0, len(sources), _FILES_TOGETHER)
+    chunks = [
+        _Files(sources[start : start + _FILES_TOGETHER], ids[start : start + _FILES_TOGETHER]) for start in starts
+    ]
+
+    def tell(ready: int) -> None:
+        if progress is not None:
+            progress(min(ready * _FILES_TOGETHER, len(sources)), len(sources))
+
+    batches = shared_out(job.batch, chunks, workers, tell)
+    findings += [finding for batch in batches for finding in batch.findings]
+    drawn = joined(batch.columns for batch in batches)
+    _refuse_foreign(source, drawn, findings)
+    return reading_of_columns(root, drawn, naming, findings, len(sources))
+
+
+class _Job(NamedTuple):
+    folder: SourceFolder
+    naming: Naming
+    check_images: bool
+
+    def batch(self, files: "_Files") -> FileBatch:
+        """Return what these files hold."""
+        return read_files(self.folder, files.sources, files.image_ids, self.naming, check_images=self.check_images)
+
+
+class _Files(NamedTuple):
+    sources: Sequence[str]
+    image_ids: Sequence[str]
+
+
+def read_files(
+    folder: SourceFolder, sources: Sequence[str], ids: Sequence[str], naming: Naming, *, check_images: bool
+) -> FileBatch:
+    """Return what these annotation files (relative to the folder) hold: the ordinary ones together, others each alone.
+
+    What comes back is what `convert_file` makes of each.
+    """
+    ordinary = read_ordinary(folder, sources, ids, naming, check_images=check_images)
+    if len(ordinary.files) == len(sources):
+        return FileBatch(ordinary.columns, list(ordinary.inverted.values()))
+    findings = {file: [finding] for file, finding in ordinary.inverted.items()}
     images: list[DrawnImage] = []
-    for done, (name, image_id) in enumerate(zip(sources, image_ids(sources), strict=True), start=1):
-        image, notes = convert_file(folder, name, image_id, naming)
+    places = ordinary.files.tolist()
+    for file in sorted(set(range(len(sources))) - set(places)):
+        image, notes = convert_file(folder, sources[file], ids[file], naming, check_images=check_images)
         if image is not None:
             images.append(image)
-        findings += [Finding(note.code, name, note.shape, image_id if image else "", note.message) for note in notes]
-        if progress is not None:
-            progress(done, len(sources))
-    _refuse_foreign(source, images, findings)
-    return reading_of(folder.root, images, naming, findings, len(sources))
+            places.append(file)
+        image_id = ids[file] if image else ""
+        findings[file] = [Finding(note.code, sources[file], note.shape, image_id, note.message) for note in notes]
+    columns = joined([ordinary.columns, columns_of(images)]).in_order(np.argsort(np.array(places, np.int64)))
+    return FileBatch(columns, [finding for file in sorted(findings) for finding in findings[file]])
 
 
 def convert_file(
-    folder: SourceFolder, source: str, image_id: str, naming: Naming
+    folder: SourceFolder, source: str, image_id: str, naming: Naming, *, check_images: bool = True
 ) -> tuple[DrawnImage | None, list[Note]]:
     """Return the image of one annotation file (relative to the folder), and the notes; no image where it is refused."""
     notes: list[Note] = []
     try:
-        return _converted(folder, source, image_id, naming, notes), notes
+        return _converted(folder, source, image_id, naming, check_images, notes), notes
     except FileRefused as error:
         return None, [error.note]
 
 
 def _converted(
-    folder: SourceFolder, source: str, image_id: str, naming: Naming, notes: list[Note]
+    folder: SourceFolder, source: str, image_id: str, naming: Naming, check_images: bool, notes: list[Note]
 ) -> DrawnImage | None:
     if not folder.has_file(source):
         raise FileRefused("unreadable-file", "file must be an ordinary file inside the source folder, got another")
@@ -65,20 +134,24 @@ def _converted(
         return None
     flags = true_flags(document, notes)
     drawn = regions_of(document["shapes"], notes)
-    place = folder.image(source, document.get("imagePath"), notes)
+    is_checked = check_images or annotated_size(document) is None
+    find = folder.image if is_checked else folder.unchecked_image
+    place = find(source, document.get("imagePath"), notes)
     width, height = frame_of(document, folder.root, place, notes)
     kept = placed(drawn, width, height, naming, notes)
     split, true = split_of_flags(flags, notes), ";".join(flags)
-    return DrawnImage(image_id, place.path, width, height, split, true, source, *kept)
+    is_lost = is_checked and not place.found and isinstance(document.get("imageData"), str) and document["imageData"]
+    embedded = partial(embedded_picture, folder.root / source) if is_lost else None
+    return DrawnImage(image_id, place.path, width, height, split, true, source, *kept, embedded=embedded)
 
 
-def _refuse_foreign(source: Path, images: list[DrawnImage], findings: list[Finding]) -> None:
+def _refuse_foreign(source: Path, drawn: DrawnColumns, findings: list[Finding]) -> None:
     """Do nothing where a file was converted, or refused: a folder of other programs' JSON is the wrong folder.
 
     Raises:
         AnnotationError: all files are whole JSON of another kind.
     """
     foreign = [finding.source for finding in findings if finding.code == "not-labelme"]
-    if foreign and len(foreign) == len(findings) and not images:
+    if foreign and len(foreign) == len(findings) and not drawn.images:
         got = f"{len(foreign)} JSON file(s) of another kind, such as {foreign[0]}"
         raise AnnotationError(f"{source}: source must hold Labelme files, got {got}")

@@ -9,14 +9,30 @@ from annotations.notes import FileRefused, Note, is_plain, shown
 
 MOST_SHAPES = 100_000
 """Shapes in one file; no annotated photograph has as many, and a file with more would hold up the others."""
+LONGEST_LABEL = 1000
+"""Letters."""
+LARGEST_GROUP = 10**18
+"""A group_id is smaller than this, and larger than its negative."""
 
-_LONGEST_LABEL = 1000
 _LONGEST_GROUP = 40
 _OVERSHOOT = 1e-6
 """Pixels; what reaches this little outside the frame is rounding, and clipped without a word."""
 
-# How many points a shape of this type has. Source: labelme 7's reader; X-AnyLabeling for rectangles of 4 and rotation.
-_POINT_COUNTS = {"rectangle": (2, 4), "circle": (2,), "oriented_rectangle": (4,), "rotation": (4,), "mask": (2,)}
+POINT_COUNTS: Mapping[str, tuple[int, ...]] = {
+    "rectangle": (2, 4),
+    "circle": (2,),
+    "oriented_rectangle": (4,),
+    "rotation": (4,),
+    "mask": (2,),
+}
+"""How many points a shape of this type has; a polygon has any number from LEAST_OF_POLYGON.
+
+Source: labelme 7's reader; X-AnyLabeling for rectangles of four points and for rotation.
+"""
+LEAST_OF_POLYGON = 3
+UNTYPED = "polygon"
+"""The type of a shape without one: Labelme 3.4 to 5.8 wrote none for a polygon."""
+
 _NO_AREA = frozenset({"point", "points", "line", "linestrip"})
 
 
@@ -67,9 +83,14 @@ def regions_of(shapes: list[Any], notes: list[Note]) -> list[Region]:
     except FileRefused as error:
         raise FileRefused(error.note.code, error.note.message, f"shapes[{index}]") from error
     if inverted:
-        message = f"{inverted} of {len(shapes)} shapes are rectangles not drawn from the top left; put in order"
-        notes.append(Note("inverted-corners", "", message))
+        notes.append(inverted_note(inverted, len(shapes)))
     return regions
+
+
+def inverted_note(inverted: int, shapes: int) -> Note:
+    """Return the note that so many of a file's shapes are rectangles drawn from another corner than the top left."""
+    message = f"{inverted} of {shapes} shapes are rectangles not drawn from the top left; put in order"
+    return Note("inverted-corners", "", message)
 
 
 def _is_inverted(region: Region, points: list[Any]) -> bool:
@@ -80,11 +101,11 @@ def _region(shape: object, index: int, notes: list[Note]) -> Region | None:
     if not isinstance(shape, dict):
         raise FileRefused("bad-shape", f"shape must be an object, got {shown(shape)}")
     label = shape.get("label")
-    if not isinstance(label, str) or not label or not is_plain(label, _LONGEST_LABEL):
+    if not isinstance(label, str) or not label or not is_plain(label, LONGEST_LABEL):
         raise FileRefused("bad-shape", f"label must be a text, got {shown(label)}")
     shape_type = shape.get("shape_type")
     if shape_type is None:
-        shape_type = "polygon"  # Labelme 3.4 to 5.8 wrote none for a polygon.
+        shape_type = UNTYPED
     if not isinstance(shape_type, str):
         raise FileRefused("bad-shape", f"shape_type must be a text, got {shown(shape_type)}")
     box = _box(shape, shape_type, index, notes)
@@ -99,11 +120,11 @@ def _box(
     shape: Mapping[str, Any], shape_type: str, index: int, notes: list[Note]
 ) -> tuple[float, float, float, float] | None:
     xs, ys = _coordinates(shape.get("points"))
-    if shape_type in _NO_AREA or (shape_type == "polygon" and len(xs) < 3):
+    if shape_type in _NO_AREA or (shape_type == "polygon" and len(xs) < LEAST_OF_POLYGON):
         notes.append(Note("no-area-shape", _place(index), f"a {shape_type} of {len(xs)} points has no area; dropped"))
         return None
     if shape_type != "polygon":
-        counts = _POINT_COUNTS.get(shape_type)
+        counts = POINT_COUNTS.get(shape_type)
         if counts is None:
             notes.append(
                 Note("unsupported-shape", _place(index), f"shape_type {shown(shape_type)} has no box; dropped")
@@ -144,7 +165,7 @@ def _is_number(value: object) -> bool:
 
 
 def _group(group_id: object, index: int, notes: list[Note]) -> str:
-    if type(group_id) is int and abs(group_id) < 10**18:
+    if type(group_id) is int and abs(group_id) < LARGEST_GROUP:
         return str(group_id)
     group = ""
     if isinstance(group_id, float) and group_id.is_integer() and abs(group_id) < 10**15:

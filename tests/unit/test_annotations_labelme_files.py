@@ -82,7 +82,7 @@ def test_size_without_file_is_taken_from_image_data(tmp_path: Path) -> None:
     data = base64.b64encode(write_png(tmp_path / "other.png").read_bytes()).decode()
     report = convert_one(tmp_path / "in", shape(), image=False, imageWidth=None, imageHeight=None, imageData=data)
     assert report.dataset.images.height.tolist() == [80]
-    assert codes(report) == ["missing-image", "size-from-image"]
+    assert codes(report) == ["embedded-image", "missing-image", "size-from-image"]
 
 
 @pytest.mark.parametrize(
@@ -371,12 +371,13 @@ def test_summary_says_what_was_read_refused_and_found(tmp_path: Path) -> None:
     json.dumps(summary, allow_nan=False)
 
 
-def test_progress_is_told_after_each_file(tmp_path: Path) -> None:
+def test_progress_is_told_up_to_the_last_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("annotations.labelme_folder._FILES_TOGETHER", 2)
     for name in ("a", "b", "c"):
         write_json(tmp_path / "in" / f"{name}.json", document(shape()))
     seen: list[tuple[int, int]] = []
     convert(tmp_path / "in", progress=lambda done, total: seen.append((done, total)))
-    assert seen == [(1, 3), (2, 3), (3, 3)]
+    assert seen == [(2, 3), (3, 3)]
 
 
 def test_file_name_that_is_not_utf8_is_refused_by_name(tmp_path: Path) -> None:
