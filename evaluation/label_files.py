@@ -3,6 +3,7 @@
 import re
 import struct
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from annotations.errors import AnnotationError, UsageError
-from evaluation.label_overlaps import size_text
+from evaluation.label_overlaps import check_same_size, size_text
 
 SUFFIXES = frozenset({".bmp", ".png", ".tif", ".tiff"})
 """Formats that keep every pixel's number; JPEG does not."""
@@ -112,6 +113,19 @@ def read_probabilities(path: Path) -> NDArray[Any]:
         got = pixels[~fine][0] if not fine.all() else pixels.dtype
         raise AnnotationError(f"{path}: probability map must hold floats 0 to 1, or 8 or 16 bits, got {got}")
     return pixels
+
+
+def read_pair(
+    pair: FilePair, read_predicted: Callable[[Path], NDArray[Any]] = read_labels
+) -> tuple[NDArray[np.integer], NDArray[Any]]:
+    """Return the label image of a pair's truth, and what `read_predicted` makes of the other; both have one size.
+
+    Raises:
+        AnnotationError: a file cannot be used, or the sizes differ.
+    """
+    truth, predicted = read_labels(pair.truth), read_predicted(pair.predicted)
+    check_same_size(truth.shape, predicted.shape, truth_name=str(pair.truth), name=str(pair.predicted))
+    return truth, predicted
 
 
 def _pictures(folder: Path) -> dict[str, Path]:

@@ -106,14 +106,17 @@ def check_labels(name: str, labels: Labels) -> None:
         raise ValueError(f"{name} must hold labels below 2**63, got {labels.max()}")
 
 
-def check_same_size(truth: tuple[int, ...], predicted: tuple[int, ...]) -> None:
-    """Refuse to compare pictures of unequal shapes, and name both sizes.
+def check_same_size(
+    truth: tuple[int, ...], predicted: tuple[int, ...], *, truth_name: str = "truth", name: str = "predicted"
+) -> None:
+    """Refuse to compare pictures of unequal shapes, and name both sizes; the names (files, say) go into the message.
 
     Raises:
         AnnotationError: the shapes differ.
     """
     if truth != predicted:
-        raise AnnotationError(f"predicted must have the truth's size {size_text(truth)}, got {size_text(predicted)}")
+        needed, got = size_text(truth), size_text(predicted)
+        raise AnnotationError(f"{name}: size must be {needed} as of {truth_name}, got {got}; nothing is resized")
 
 
 def size_text(shape: tuple[int, ...]) -> str:

@@ -21,10 +21,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from annotations.errors import AnnotationError
 from evaluation.bootstrap import Interval, bias_corrected_interval, drawing_units
 from evaluation.emptiness import NEITHER, NO_DETECTIONS, NO_IMAGES, NO_TRUTH, NOT_ASKED, TOO_FEW_IMAGES, ratio
-from evaluation.label_files import FilePair, file_pairs, read_labels
+from evaluation.label_files import FilePair, file_pairs, read_pair
 from evaluation.label_matching import IOU_THRESHOLDS, match_labels
 from evaluation.label_overlaps import Labels, label_overlaps
 from evaluation.mask_figures import (
@@ -125,11 +124,8 @@ def score_label_folders(
 
 
 def _pair_masks(pair: FilePair, settings: MaskSettings, group: str) -> ImageMasks:
-    truth, predicted = read_labels(pair.truth), read_labels(pair.predicted)
-    try:
-        return image_masks(pair.name, truth, predicted, iou_thresholds=settings.iou_thresholds, group=group)
-    except AnnotationError as error:
-        raise AnnotationError(f"{pair.predicted}: {pair.truth}: {error}") from error
+    truth, predicted = read_pair(pair)
+    return image_masks(pair.name, truth, predicted, iou_thresholds=settings.iou_thresholds, group=group)
 
 
 @dataclass(frozen=True, slots=True)

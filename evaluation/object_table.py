@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from annotations.columns import column
-from annotations.errors import AnnotationError, UsageError
+from annotations.errors import UsageError
 from annotations.whole import write_whole
-from evaluation.label_overlaps import Labels, check_labels, size_text
+from evaluation.label_overlaps import Labels, check_labels, check_same_size
 
 _AXES = ("z", "y", "x")
 
@@ -94,9 +94,8 @@ def object_table(
     if labels.ndim not in (2, 3):
         raise ValueError(f"labels must have 2 or 3 axes, got {labels.ndim}")
     lengths = _checked_spacing(spacing, labels.ndim)
-    if intensity is not None and intensity.shape != labels.shape:
-        needed, got = size_text(labels.shape), size_text(intensity.shape)
-        raise AnnotationError(f"picture must have the label image's size {needed}, got {got}")
+    if intensity is not None:
+        check_same_size(labels.shape, intensity.shape, truth_name="the label image", name="picture")
     runs = _foreground_runs(labels)
     known, place = np.unique(runs.label, return_inverse=True)
     size = np.bincount(place, runs.length, len(known)).astype(np.int64)

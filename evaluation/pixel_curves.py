@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from annotations.columns import column
+from annotations.errors import UsageError
 from evaluation.label_overlaps import check_same_size
 from evaluation.pixel_scores import PixelCounts
 
@@ -78,11 +79,12 @@ def pixel_curve(truth: NDArray[np.bool_], probability: Probabilities, *, levels:
     Raises:
         AnnotationError: the sizes differ.
         ValueError: the truth is no mask, or a probability is none.
+        UsageError: fewer than 2 levels.
     """
     if truth.dtype != np.bool_:
         raise ValueError(f"truth must be a mask, got {truth.dtype}")
     if levels is not None and levels < 2:
-        raise ValueError(f"levels must be at least 2, got {levels}")
+        raise UsageError(f"levels must be at least 2, got {levels}")
     check_same_size(truth.shape, probability.shape)
     flat, mask = probability.reshape(-1), truth.reshape(-1)
     starts = range(0, max(1, len(flat)), _BLOCK)

@@ -10,11 +10,8 @@ from functools import reduce
 from operator import add
 from typing import Any, Self
 
-import numpy as np
-from numpy.typing import NDArray
-
 from evaluation.emptiness import NEITHER, NO_DETECTIONS, NO_IMAGES, NO_TRUTH, ratio
-from evaluation.label_overlaps import LabelOverlaps, Labels, label_overlaps
+from evaluation.label_overlaps import LabelOverlaps
 
 NO_PIXELS = "no-pixels"
 """Why nothing has a value in pictures of no size."""
@@ -104,14 +101,13 @@ def foreground_counts(overlaps: LabelOverlaps) -> PixelCounts:
     return PixelCounts(overlaps.pixels, truth, predicted, int(overlaps.shared.sum()))
 
 
-def class_counts(truth: Labels, predicted: Labels, values: Sequence[int]) -> list[PixelCounts]:
-    """Return the pixel counts of each of `values` in two class pictures, whose pixels hold the number of their class.
+def class_counts(overlaps: LabelOverlaps, values: Sequence[int]) -> list[PixelCounts]:
+    """Return the pixel counts of each of `values` from the overlaps of two class pictures, whose pixels hold the number
+    of their class; 0 is background.
 
     Raises:
-        AnnotationError: the sizes differ.
-        ValueError: an array is no label image, or a value is below 0.
+        ValueError: a value is below 0.
     """
-    overlaps = label_overlaps(truth, predicted)
     return [_counts_of(overlaps, value) for value in values]
 
 
@@ -135,8 +131,3 @@ def _background(foreground: PixelCounts) -> PixelCounts:
 def summed(counts: Iterable[PixelCounts]) -> PixelCounts:
     """Return the counts of several pictures together; of none, zeros."""
     return reduce(add, counts, PixelCounts())
-
-
-def known_values(labels: Labels) -> NDArray[np.int64]:
-    """Return the distinct values of a class picture, ascending."""
-    return np.unique(labels).astype(np.int64)

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from annotations.errors import UsageError
 from evaluation.pixel_curves import PixelCurve
 from evaluation.pixel_scores import PixelFigures, pixel_figures
 
@@ -73,10 +74,10 @@ def threshold_sweep(curve: PixelCurve, thresholds: Sequence[float] = THRESHOLDS,
     """Return the figures of a curve of `images` pictures at each threshold.
 
     Raises:
-        ValueError: the thresholds do not rise, or there are none.
+        UsageError: the thresholds do not rise, or there are none.
     """
     if not thresholds or not (np.diff(thresholds) > 0).all():
-        raise ValueError(f"thresholds must rise, got {tuple(thresholds)}")
+        raise UsageError(f"thresholds must rise, got {tuple(thresholds)}")
     figures = tuple(pixel_figures(counts, images) for counts in curve.counts_at(thresholds))
     dice = [-1.0 if row.dice is None else row.dice for row in figures]
     error = [np.inf if row.l1_error is None else row.l1_error for row in figures]

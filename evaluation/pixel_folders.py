@@ -1,0 +1,163 @@
+"""Pixel scores of folders: class pictures (each pixel the number of its class), and probability maps of one class."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from annotations.errors import AnnotationError, UsageError
+from evaluation.emptiness import NO_IMAGES, NO_TRUTH, ratio
+from evaluation.label_files import FilePair, file_pairs, read_pair, read_probabilities
+from evaluation.label_overlaps import label_overlaps
+from evaluation.pixel_curves import PixelCurve, merged_curves, pixel_curve
+from evaluation.pixel_scores import PixelCounts, PixelFigures, class_counts, pixel_figures, summed
+from evaluation.threshold_sweep import THRESHOLDS, Sweep, threshold_sweep
+
+SCHEMA = 1
+
+
+@dataclass(frozen=True, slots=True)
+class ClassPixelMetrics:
+    """The pixel scores of each class over a set of class pictures.
+
+    `mean_dice` and `mean_iou` are over the classes in which they have a value; `classes_left_out` counts the others.
+    `without_partner` names files that were left out.
+    """
+
+    images: int
+    classes: Mapping[str, PixelFigures]
+    mean_dice: float | None
+    mean_iou: float | None
+    classes_left_out: int
+    without_partner: tuple[str, ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the figures as JSON holds them."""
+        return {
+            "schema": SCHEMA,
+            "kind": "class-pixels",
+            "images": self.images,
+            "classes": {name: figures.to_json() for name, figures in self.classes.items()},
+            "mean_dice": self.mean_dice,
+            "mean_iou": self.mean_iou,
+            "classes_left_out": self.classes_left_out,
+            "without_partner": list(self.without_partner),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class ProbabilityMetrics:
+    """The scores of one class's probability maps: the PR-AUC of their pixels, the mean distance from the truth, and the
+    figures at every threshold. None has its reason in `undefined`.
+    """
+
+    images: int
+    pr_auc: float | None
+    mean_l1_error: float | None
+    sweep: Sweep
+    undefined: Mapping[str, str]
+    without_partner: tuple[str, ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the figures as JSON holds them."""
+        return {
+            "schema": SCHEMA,
+            "kind": "probabilities",
+            "images": self.images,
+            "pr_auc": self.pr_auc,
+            "mean_l1_error": self.mean_l1_error,
+            "sweep": self.sweep.to_json(),
+            "undefined": dict(self.undefined),
+            "without_partner": list(self.without_partner),
+        }
+
+
+def score_class_folders(
+    truth: Path, predicted: Path, classes: Mapping[str, int], *, lenient: bool = False
+) -> ClassPixelMetrics:
+    """Return the pixel scores of two folders of class pictures, paired by their stems.
+
+    `classes` gives each class the number that its pixels hold; 0 is background unless a class has it.
+
+    Raises:
+        AnnotationError: files that `file_pairs` or `read_pair` refuse, or a pixel of no known class.
+        UsageError: there is no class, two have one number, or a number is below 0.
+    """
+    values = list(classes.values())
+    if not values or len(set(values)) < len(values) or min(values) < 0:
+        raise UsageError(f"classes must have numbers of their own, from 0, got {dict(classes)}")
+    files = file_pairs(truth, predicted, lenient=lenient)
+    counts = [_pair_counts(pair, values) for pair in files.pairs]
+    figures = {
+        name: pixel_figures(summed(row[place] for row in counts), len(counts)) for place, name in enumerate(classes)
+    }
+    dice = [row.dice for row in figures.values() if row.dice is not None]
+    iou = [row.iou for row in figures.values() if row.iou is not None]
+    return ClassPixelMetrics(
+        images=len(counts),
+        classes=figures,
+        mean_dice=ratio(sum(dice), len(dice)),
+        mean_iou=ratio(sum(iou), len(iou)),
+        classes_left_out=len(figures) - len(dice),
+        without_partner=tuple(str(path) for path in (*files.truth_alone, *files.predicted_alone)),
+    )
+
+
+def score_probability_folders(
+    truth: Path,
+    predicted: Path,
+    *,
+    value: int | None = None,
+    thresholds: Sequence[float] = THRESHOLDS,
+    levels: int | None = None,
+    lenient: bool = False,
+) -> ProbabilityMetrics:
+    """Return the scores of a folder of probability maps against label images or class pictures of the same stems.
+
+    The class is where the truth is `value`; None: wherever it is not background. `levels` bounds memory; see
+    `pixel_curve`.
+
+    Raises:
+        AnnotationError: files that `file_pairs` or `read_pair` refuse.
+    """
+    files = file_pairs(truth, predicted, lenient=lenient)
+    curve = merged_curves(_pair_curve(pair, value, levels) for pair in files.pairs)
+    alone = tuple(str(path) for path in (*files.truth_alone, *files.predicted_alone))
+    return probability_metrics(curve, len(files.pairs), thresholds=thresholds, without_partner=alone)
+
+
+def probability_metrics(
+    curve: PixelCurve,
+    images: int = 1,
+    *,
+    thresholds: Sequence[float] = THRESHOLDS,
+    without_partner: tuple[str, ...] = (),
+) -> ProbabilityMetrics:
+    """Return the scores of one class from the curve of all pixels of `images` pictures."""
+    nothing = NO_TRUTH if images else NO_IMAGES
+    values = {"pr_auc": curve.average_precision, "mean_l1_error": curve.mean_l1_error}
+    return ProbabilityMetrics(
+        images=images,
+        **values,
+        sweep=threshold_sweep(curve, thresholds, images=images),
+        undefined={name: nothing for name, number in values.items() if number is None},
+        without_partner=without_partner,
+    )
+
+
+def _pair_counts(pair: FilePair, values: Sequence[int]) -> list[PixelCounts]:
+    overlaps = label_overlaps(*read_pair(pair))
+    for path, labels in ((pair.truth, overlaps.truth_label), (pair.predicted, overlaps.predicted_label)):
+        unknown = labels[~np.isin(labels, values)]
+        if len(unknown):
+            raise AnnotationError(f"{path}: pixels must be one of {sorted({0, *values})}, got {unknown[0]}")
+    return class_counts(overlaps, values)
+
+
+def _pair_curve(pair: FilePair, value: int | None, levels: int | None) -> PixelCurve:
+    truth, probability = read_pair(pair, read_probabilities)
+    mask: NDArray[np.bool_] = np.asarray(truth != 0 if value is None else truth == value)
+    return pixel_curve(mask, probability, levels=levels)
