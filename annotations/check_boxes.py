@@ -73,7 +73,7 @@ def _outside(dataset: BoxDataset, xyxy: Boxes) -> Iterator[Sighting]:
 def _odd(dataset: BoxDataset, xyxy: Boxes) -> Iterator[Sighting]:
     table = dataset.annotations
     sides = xyxy[:, 2:] - xyxy[:, :2]
-    whole = (table.xyxy_rel > _EDGE).all(axis=1) & (table.xyxy_rel < 1 - _EDGE).all(axis=1)
+    whole = np.asarray(((table.xyxy_rel > _EDGE) & (table.xyxy_rel < 1 - _EDGE)).all(axis=1))
     log_size, log_aspect = np.log(sides.prod(axis=1)) / 2, np.log(sides[:, 0] / sides[:, 1])
     for class_id, label in enumerate(dataset.classes):
         rows = np.flatnonzero(table.class_id == class_id)

@@ -35,7 +35,7 @@ def _orphans(dataset: BoxDataset) -> Iterator[Sighting]:
     table = dataset.annotations
     xyxy = pixels(dataset.images, table.image_row, table.xyxy_rel)
     is_orphan = np.isin(table.class_id, dataset.part_class_ids) & (table.parent_id == NO_PARENT)
-    for row in np.flatnonzero(is_orphan):
+    for row in np.flatnonzero(is_orphan).tolist():
         label = dataset.classes[table.class_id[row]]
         message = f"{label!r} {corners(xyxy[row])} must have a {dataset.parts[label]!r}, got none"
         yield sighting_of_boxes(dataset, "orphan-part", (row,), message, f"{label} without object")

@@ -114,7 +114,7 @@ def turn(picture: Grey, way: int) -> Grey:
 
 
 def _distances(turned: NDArray[np.uint64], start: int) -> NDArray[np.uint8]:
-    """Return for a block of rows the (B, N) least number of signs that differ, however the other pictures are turned."""
+    """Return for a block of rows the (B, N) least number of signs that differ, however the others are turned."""
     block = turned[0, start : start + _BLOCK, None, :]
     # 255 signs: their number fits.
     least = np.full((block.shape[0], turned.shape[1]), 255, np.uint8)
