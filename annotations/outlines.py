@@ -138,6 +138,7 @@ def _cut(points: NDArray[np.float64], axis: int, sign: float, limit: float) -> N
     crosses = inside != np.roll(inside, -1)
     along = np.divide(depth, depth - depth_after, out=np.zeros_like(depth), where=crosses)
     crossing = points + along[:, None] * (after - points)
+    crossing[:, axis] = sign * limit  # exactly, wherever the corners are
     kept = np.stack([inside, crosses], axis=1).ravel()
     cut: NDArray[np.float64] = np.stack([points, crossing], axis=1).reshape(-1, 2)[kept]
     return cut

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from label_pictures import in_frame
 from numpy.typing import NDArray
 
 from annotations.drawn import Patch
@@ -13,14 +14,6 @@ from annotations.rle import LONGEST_OUTLINE, patch_of, rle_of
 
 # pycocotools' own decoding warns with NumPy 2.
 AS_DECODED = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
-
-
-def frame(patch: Patch, width: int, height: int) -> NDArray[np.bool_]:
-    """Return the patch's pixels in their whole frame."""
-    pixels = np.zeros((height, width), np.bool_)
-    rows, columns = patch.pixels.shape
-    pixels[patch.top : patch.top + rows, patch.left : patch.left + columns] = patch.pixels
-    return pixels
 
 
 def test_counts_run_down_the_columns_background_first() -> None:
@@ -40,7 +33,7 @@ def test_compressed_text_is_that_of_pycocotools() -> None:
     rle = rle_of(Patch(10, 3, pixels[3:20, 10:40] != 0), 50, 30)
     assert rle == {"size": [30, 50], "counts": expected["counts"].decode()}
     json.dumps(rle)
-    np.testing.assert_array_equal(frame(patch_of(rle, 50, 30), 50, 30), pixels)
+    np.testing.assert_array_equal(in_frame(patch_of(rle, 50, 30), 50, 30), pixels)
 
 
 @AS_DECODED
@@ -53,7 +46,7 @@ def test_whole_and_empty_frames_come_back(pixels: NDArray[np.float64]) -> None:
     height, width = pixels.shape
     rle = rle_of(Patch(0, 0, pixels != 0), width, height)
     np.testing.assert_array_equal(decode(rle), pixels)
-    np.testing.assert_array_equal(frame(patch_of(rle, width, height), width, height), pixels)
+    np.testing.assert_array_equal(in_frame(patch_of(rle, width, height), width, height), pixels)
 
 
 def test_segmentation_without_a_pixel_is_an_empty_patch() -> None:
@@ -67,7 +60,7 @@ def test_polygons_are_filled_as_pycocotools_does_and_together() -> None:
 
     outlines = [[1.3, 2.0, 30.7, 4.2, 20.0, 40.5, -5.0, 20.0], [35, 35, 60, 36.5, 45, 70]]
     expected = decode(merge(frPyObjects(outlines, 50, 50)))
-    np.testing.assert_array_equal(frame(patch_of(outlines, 50, 50), 50, 50), expected)
+    np.testing.assert_array_equal(in_frame(patch_of(outlines, 50, 50), 50, 50), expected)
 
 
 def test_runs_of_zero_pixels_are_kept_apart_nowhere() -> None:
