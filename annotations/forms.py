@@ -221,10 +221,15 @@ def _of_xml(path: Path) -> str | None:
     return "voc" if b"<annotation" in _peek(path, 2**12) else None
 
 
-def _of_csv(path: Path) -> str | None:
+def holds_reference_csv(path: Path) -> bool:
+    """Return whether a CSV file has the columns that tell the reference form from others."""
     header = _peek(path, 2**12).decode("utf-8-sig", "replace").partition("\n")[0]
     cells = {cell.strip().strip('"') for cell in header.split(",")}
-    return "csv" if {"image_id", "image_width", "class", "xmin", "ymax"} <= cells else None
+    return {"image_id", "image_width", "class", "xmin", "ymax"} <= cells
+
+
+def _of_csv(path: Path) -> str | None:
+    return "csv" if holds_reference_csv(path) else None
 
 
 _SUFFIXES: dict[str, Callable[[Path], str | None]] = {
