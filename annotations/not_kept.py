@@ -52,3 +52,12 @@ def ids_not_kept(form: str, images: Images, ids: Sequence[str]) -> Iterator[Find
 def other_flags(flags: str) -> list[str]:
     """Return the names of an image's flags that name no split; a form keeps its split otherwise."""
     return [name for name in flags.split(";") if name and name not in SPLIT_OF_FLAG]
+
+
+def classes_not_kept(form: str, dataset: BoxDataset) -> Iterator[Finding]:
+    """Yield a finding where classes have no box: a form without a list of its classes loses them."""
+    used = set(dataset.annotations.class_id.tolist())
+    lost = [name for number, name in enumerate(dataset.classes) if number not in used]
+    if lost:
+        message = f"{form} has no place for classes without a box: {', '.join(lost[:20])}"
+        yield Finding("not-kept", "", "", "", message)

@@ -131,9 +131,9 @@ def _names_of(said: Mapping[str, Yaml], path: Path) -> tuple[str, ...]:
     names = said.get("names", "")
     if isinstance(names, dict):
         names = [names.get(str(number), "") for number in range(len(names))]
-    if not names and _count(said.get("nc")):
+    if not names and _count(said.get("nc", "")):
         # Source: Ultralytics' check_det_dataset names classes so where there are only so many.
-        names = [f"class_{number}" for number in range(_count(said.get("nc")))]
+        names = [f"class_{number}" for number in range(_count(said.get("nc", "")))]
     if names == [] and said.get("nc") == "0":
         return ()
     if not isinstance(names, list) or not _are_names(names):
@@ -149,7 +149,7 @@ def _are_names(names: list[Yaml]) -> bool:
     return 0 < len(names) == len(set(texts))
 
 
-def _count(value: Yaml | None) -> int:
+def _count(value: Yaml) -> int:
     """Return a number of at most four digits, or 0."""
     return int(value) if isinstance(value, str) and re.fullmatch("[0-9]{1,4}", value) else 0
 

@@ -11,8 +11,9 @@ from annotations.errors import UsageError
 from annotations.files_below import image_ids_of
 from annotations.findings import Finding
 from annotations.not_kept import facts_not_kept, ids_not_kept
-from annotations.picture_files import PictureFiles, picture_names
+from annotations.picture_files import PictureFiles
 from annotations.tables import SPLITS, BoxDataset
+from annotations.written_keys import keys_of
 from annotations.yaml_subset import quoted
 from annotations.yolo_folder import UNSPLIT, label_path
 
@@ -32,7 +33,7 @@ def write_yolo(aside: Path, final: Path, dataset: BoxDataset, pictures: PictureF
     if pictures.mode == "reference":
         raise UsageError("pictures: pictures of a YOLO folder must be copied or linked, got reference")
     folders = [f"images/{split or _UNSPLIT_FOLDER}" for split in dataset.images.split.tolist()]
-    keys = _keys(dataset)
+    keys = keys_of(dataset.images, reserved=["images"])
     paths: list[str] = []
     for row, (folder, key, lines) in enumerate(zip(folders, keys, _lines_by_image(dataset), strict=True)):
         suffix = posixpath.splitext(str(dataset.images.path[row]))[1]
@@ -45,23 +46,6 @@ def write_yolo(aside: Path, final: Path, dataset: BoxDataset, pictures: PictureF
     ids = image_ids_of(paths, below)
     told = [*facts_not_kept("YOLO", dataset, kept=("crowd",)), *_crowds(dataset), *_without_split(dataset)]
     return [*told, *ids_not_kept("YOLO", dataset.images, ids)]
-
-
-def _keys(dataset: BoxDataset) -> list[str]:
-    """Return a path for each image, without suffix, each unique; no folder in it is called `images` or is hidden."""
-    taken: set[str] = set()
-    keys = []
-    for name in picture_names(dataset.images):
-        *folders, stem = posixpath.splitext(name)[0].split("/")
-        visible = [f"_{part[1:]}" if part.startswith(".") else part for part in (*folders, stem)]
-        key = candidate = "/".join([*(f"{part}_" if part == "images" else part for part in visible[:-1]), visible[-1]])
-        number = 1
-        while candidate.casefold() in taken:
-            number += 1
-            candidate = f"{key}-{number}"
-        taken.add(candidate.casefold())
-        keys.append(candidate)
-    return keys
 
 
 def _lines_by_image(dataset: BoxDataset) -> Iterator[Sequence[str]]:
