@@ -28,7 +28,9 @@ class Progress:
     """What a training has come to, beside its arrays.
 
     `step` counts updates; `sums` holds the losses summed over the `images` that the running epoch has seen; `history`
-    has a row for every finished epoch; `best_step` is the step whose validation score, `best_score`, is the highest.
+    has a row for every finished epoch; `best_step` is the step whose validation score, `best_score`, is the highest;
+    `watched` is what the schedule remembers (`schedules.Watched`), and `skipped` how many updates in a row were not
+    made, for their loss was not finite.
     """
 
     step: int = 0
@@ -38,6 +40,8 @@ class Progress:
     history: tuple[Mapping[str, float | int | None], ...] = ()
     best_step: int | None = None
     best_score: float | None = None
+    watched: Mapping[str, Any] | None = None
+    skipped: int = 0
 
     def to_json(self) -> dict[str, Any]:
         """Return the progress as JSON holds it; floats come back bit for bit."""

@@ -1,7 +1,9 @@
 """The one file that names TensorFlow: threads, determinism, the training step and the prediction step."""
 
-from collections.abc import Callable, Mapping
-from typing import Any
+import functools
+from collections.abc import Callable, Mapping, Sequence
+from itertools import pairwise
+from typing import Any, NamedTuple
 
 import keras
 import numpy as np
@@ -9,7 +11,7 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from annotations.errors import PpnlabError
-from detector.family import Batch, Family, Outputs, Tensor
+from detector.family import Batch, Family, Loss, Outputs, Tensor
 from detector.settings import Settings
 
 _EMA_RAMP = 10.0
@@ -49,6 +51,22 @@ def prediction_step(model: keras.Model) -> Callable[[NDArray[np.uint8]], Outputs
     return lambda pictures: {name: value.numpy() for name, value in compiled(pictures).items()}
 
 
+class _Group(NamedTuple):
+    """Variables that learn at one share of the learning rate, and their optimizer."""
+
+    optimizer: Any
+    variables: list[Any]
+    share: float
+
+
+class _Piece(NamedTuple):
+    """Of a piece of a batch: the gradients and the weight of the losses of each weight, and the losses by name."""
+
+    gradients: list[list[Tensor]]
+    weights: list[Tensor]
+    losses: dict[str, tuple[Tensor, Tensor, float]]
+
+
 class Trainer:
     """A model in training: its weights, their running average, the optimizers, and the compiled step that moves them.
 
@@ -63,13 +81,36 @@ class Trainer:
         self.averaged = family.build(pretrained=False)
         self.averaged.set_weights(self.model.get_weights())
         self._groups = _rate_groups(self.model, family, settings)
-        self._step = self._compiled(family, settings)
+        self._pieces = settings.accumulate
+        self._update = _Update(family, settings, self.model, self.averaged, list(self._groups.values()))
+        batch = {name: tf.TensorSpec(shape, dtype) for name, (shape, dtype) in family.signature.items()}
+        scalar = tf.TensorSpec((), tf.float32)
+        self._whole = tf.function(
+            self._update.whole, input_signature=[batch, scalar, scalar], jit_compile=False, autograph=False
+        )
+        self._of_piece = tf.function(self._update.of_piece, input_signature=[batch], jit_compile=False, autograph=False)
+        self._apply = tf.function(self._update.apply, jit_compile=False, autograph=False)
         self.predict = prediction_step(self.averaged)
 
     def step(self, batch: Batch, number: int, rate: float) -> dict[str, float]:
-        """Make the update `number` (from 0) with this learning rate; return the batch's named losses."""
+        """Make the update `number` (from 0) with this learning rate; return the batch's named losses.
+
+        With `skip_bad_steps`, an update whose loss or gradient is not finite changes nothing.
+
+        Raises:
+            PpnlabError: the memory does not hold the step.
+        """
         count, at = tf.constant(number, tf.float32), tf.constant(rate, tf.float32)
-        losses = self._step({name: tf.convert_to_tensor(value) for name, value in batch.items()}, count, at)
+        tensors = {name: tf.convert_to_tensor(value) for name, value in batch.items()}
+        try:
+            losses = (self._whole if self._pieces == 1 else self._in_pieces)(tensors, count, at)
+        except tf.errors.ResourceExhaustedError as error:
+            rows = len(next(iter(batch.values())))
+            raise PpnlabError(
+                f"memory: a step of {rows} images in {self._pieces} piece(s) must fit, got out of memory; go on with "
+                f"`--set accumulate={min(rows, 2 * self._pieces)}` (the same batch in smaller pieces), or begin anew "
+                "with a smaller batch or input"
+            ) from error
         return {name: float(value) for name, value in losses.items()}
 
     def arrays(self) -> dict[str, NDArray[Any]]:
@@ -87,41 +128,123 @@ class Trainer:
     def _variables(self) -> dict[str, Any]:
         named = {f"model/{variable.path}": variable for variable in self.model.variables}
         named |= averaged_variables(self.averaged)
-        for group, (optimizer, _, _) in self._groups.items():
-            named |= {f"{group}/{variable.path}": variable for variable in optimizer.variables}
-        count = 2 * len(self.model.variables) + sum(len(group[0].variables) for group in self._groups.values())
+        for group, members in self._groups.items():
+            named |= {f"{group}/{variable.path}": variable for variable in members.optimizer.variables}
+        count = 2 * len(self.model.variables) + sum(len(group.optimizer.variables) for group in self._groups.values())
         if len(named) != count:
             raise ValueError(f"variables must have names of their own, got {len(named)} names for {count}")
         return named
 
-    def _compiled(self, family: Family, settings: Settings) -> Callable[..., dict[str, Tensor]]:
-        model, groups = self.model, list(self._groups.values())
-        trainable = [variable for _, variables, _ in groups for variable in variables]
-        averages = _moving_pairs(self.model, self.averaged)
-        batch_spec = {name: tf.TensorSpec(shape, dtype) for name, (shape, dtype) in family.signature.items()}
-        scalar = tf.TensorSpec((), tf.float32)
+    def _in_pieces(self, batch: Mapping[str, Tensor], number: Tensor, rate: Tensor) -> dict[str, Tensor]:
+        """Make one update from the gradients of the batch's pieces, one piece in memory at a time."""
+        rows = int(next(iter(batch.values())).shape[0])
+        ends = [rows * piece // self._pieces for piece in range(self._pieces + 1)]
+        before = self._update.statistics()
+        pieces = [
+            self._of_piece({name: value[first:last] for name, value in batch.items()}) for first, last in pairwise(ends)
+        ]
+        gradients, losses = self._update.joined(functools.reduce(_summed, pieces))
+        return dict(self._apply(gradients, losses, before, number, rate))
 
-        @tf.function(input_signature=[batch_spec, scalar, scalar], jit_compile=False, autograph=False)  # type: ignore[untyped-decorator]
-        def step(batch: Mapping[str, Tensor], number: Tensor, rate: Tensor) -> dict[str, Tensor]:
-            with tf.GradientTape() as tape:
-                outputs = model(tf.cast(batch["picture"], tf.float32), training=True)
-                losses = family.losses(outputs, batch)
-                total = tf.add_n(list(losses.values()))
-            gradients = tape.gradient(total, [variable.value for variable in trainable])
-            gradients, norm = tf.clip_by_global_norm(gradients, settings.clip_norm)
-            # An endless gradient behind a finite loss spoils the weights as well: the loss tells it.
-            total = tf.where(tf.math.is_finite(norm) | ~tf.math.is_finite(total), total, norm)
+
+class _Update:
+    """The arithmetic of one update, as TensorFlow compiles it: from a batch to gradients, from gradients to weights."""
+
+    def __init__(
+        self, family: Family, settings: Settings, model: keras.Model, averaged: keras.Model, groups: Sequence[_Group]
+    ) -> None:
+        self.family, self.settings, self.model, self.groups = family, settings, model, groups
+        self.trainable = [variable for group in groups for variable in group.variables]
+        self.averages = _moving_pairs(model, averaged)
+        self.guarded = settings.skip_bad_steps > 0
+
+    def whole(self, batch: Mapping[str, Tensor], number: Tensor, rate: Tensor) -> dict[str, Tensor]:
+        """Make the update of a batch and return its losses."""
+        before = self.statistics()
+        with tf.GradientTape() as tape:
+            losses = {name: loss.value() for name, loss in self._losses(batch).items()}
+            total = tf.add_n(list(losses.values()))
+        gradients = tape.gradient(total, [variable.value for variable in self.trainable])
+        return self.apply(gradients, {"loss": total, **losses}, before, number, rate)
+
+    def of_piece(self, batch: Mapping[str, Tensor]) -> _Piece:
+        """Return the gradients of a piece of a batch, for losses of each weight apart, and the losses themselves."""
+        with tf.GradientTape(persistent=True) as tape:
+            losses = self._losses(batch)
+            # Weights are known when all pieces are: gradients of losses over one weight can be summed before.
+            sums: dict[int, list[Tensor]] = {}
+            for loss in losses.values():
+                sums.setdefault(id(loss.weight), []).append(loss.share * loss.total)
+            totals = [tf.add_n(parts) for parts in sums.values()]
+        variables = [variable.value for variable in self.trainable]
+        zero = tf.UnconnectedGradients.ZERO
+        gradients = [tape.gradient(total, variables, unconnected_gradients=zero) for total in totals]
+        weight_of = {id(loss.weight): loss.weight for loss in losses.values()}
+        return _Piece(gradients, [weight_of[key] for key in sums], {name: tuple(loss) for name, loss in losses.items()})
+
+    def joined(self, sums: _Piece) -> tuple[list[Tensor], dict[str, Tensor]]:
+        """Return the gradients and losses of a batch from the sums over its pieces."""
+        shares = [1.0 / tf.maximum(weight, 1.0) for weight in sums.weights]
+        gradients = [
+            tf.add_n([gradient * share for gradient, share in zip(parts, shares, strict=True)])
+            for parts in zip(*sums.gradients, strict=True)
+        ]
+        losses = {name: Loss(*loss).value() for name, loss in sums.losses.items()}
+        return gradients, {"loss": tf.add_n(list(losses.values())), **losses}
+
+    def apply(
+        self,
+        gradients: list[Tensor],
+        losses: Mapping[str, Tensor],
+        before: list[Tensor],
+        number: Tensor,
+        rate: Tensor,
+    ) -> dict[str, Tensor]:
+        """Move the weights along the gradients (if guarded, only where all is finite), and return the losses."""
+        gradients, norm = tf.clip_by_global_norm(gradients, self.settings.clip_norm)
+        # An endless gradient behind a finite loss spoils the weights as well: the loss tells it.
+        total = losses["loss"]
+        total = tf.where(tf.math.is_finite(norm) | ~tf.math.is_finite(total), total, norm)
+
+        def move() -> Tensor:
             first = 0
-            for optimizer, variables, share in groups:
+            for optimizer, variables, share in self.groups:
                 optimizer.learning_rate.assign(rate * share)
                 optimizer.apply(gradients[first : first + len(variables)], variables)
                 first += len(variables)
-            kept = tf.minimum(settings.ema, (1.0 + number) / (_EMA_RAMP + number))
-            for new, average in averages:
+            kept = tf.minimum(self.settings.ema, (1.0 + number) / (_EMA_RAMP + number))
+            for new, average in self.averages:
                 average.assign(average * kept + new * (1.0 - kept))
-            return {"loss": total, **losses}
+            return tf.constant(True)
 
-        return step  # type: ignore[no-any-return]
+        def stay() -> Tensor:
+            for variable, value in zip(self.model.non_trainable_variables, before, strict=True):
+                variable.assign(value)
+            return tf.constant(False)
+
+        if self.guarded:
+            tf.cond(tf.math.is_finite(total), move, stay)
+        else:
+            move()
+        return {**losses, "loss": total}
+
+    def statistics(self) -> list[Tensor]:
+        """Return what a forward pass changes, to be put back where the update is not made; nothing when unguarded."""
+        return [tf.identity(variable.value) for variable in self.model.non_trainable_variables] if self.guarded else []
+
+    def _losses(self, batch: Mapping[str, Tensor]) -> dict[str, Loss]:
+        outputs = self.model(tf.cast(batch["picture"], tf.float32), training=True)
+        return self.family.losses(outputs, batch)
+
+
+def _summed(a: _Piece, b: _Piece) -> _Piece:
+    """Return the sums over two pieces; a loss's share is the same in both."""
+    losses = {
+        name: (total + b.losses[name][0], weight + b.losses[name][1], share)
+        for name, (total, weight, share) in a.losses.items()
+    }
+    gradients = [[x + y for x, y in zip(*pair, strict=True)] for pair in zip(a.gradients, b.gradients, strict=True)]
+    return _Piece(gradients, [x + y for x, y in zip(a.weights, b.weights, strict=True)], losses)
 
 
 def averaged_variables(model: keras.Model) -> dict[str, Any]:
@@ -144,7 +267,7 @@ def assign_arrays(variables: Mapping[str, Any], arrays: Mapping[str, NDArray[Any
         variable.assign(arrays[name])
 
 
-def _rate_groups(model: keras.Model, family: Family, settings: Settings) -> dict[str, tuple[Any, list[Any], float]]:
+def _rate_groups(model: keras.Model, family: Family, settings: Settings) -> dict[str, _Group]:
     """Return, by group, an optimizer, its trainable variables and its share of the learning rate."""
     members: dict[str, list[Any]] = {"trunk": [], "head": []}
     for layer in model.layers:
@@ -153,13 +276,22 @@ def _rate_groups(model: keras.Model, family: Family, settings: Settings) -> dict
     groups = {}
     for group, variables in members.items():
         if variables:
-            # Named, for Keras would number it by how many there were before in the process, and its variables with it.
-            optimizer = keras.optimizers.AdamW(settings.learning_rate, weight_decay=settings.weight_decay, name="adamw")
+            optimizer = _optimizer(settings)
             # Norms and biases are the variables with one axis.
             optimizer.exclude_from_weight_decay(var_list=[v for v in variables if len(v.shape) <= 1])
             optimizer.build(variables)
-            groups[group] = (optimizer, variables, shares[group])
+            groups[group] = _Group(optimizer, variables, shares[group])
     return groups
+
+
+def _optimizer(settings: Settings) -> keras.optimizers.Optimizer:
+    # Named, for Keras would number it by how many there were before in the process, and its variables with it.
+    rate, decay, name = settings.learning_rate, settings.weight_decay, settings.optimizer
+    if name == "sgd":
+        return keras.optimizers.SGD(rate, momentum=settings.momentum, weight_decay=decay, name=name)
+    if name == "adam":
+        return keras.optimizers.Adam(rate, name=name)
+    return keras.optimizers.AdamW(rate, weight_decay=decay, name=name)
 
 
 def _moving_pairs(model: keras.Model, averaged: keras.Model) -> list[tuple[Any, Any]]:

@@ -1,7 +1,7 @@
 """What the loop needs to know of a kind of model; it knows of boxes, masks and pictures nothing more than this."""
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +14,24 @@ Batch = Mapping[str, NDArray[Any]]
 Outputs = Mapping[str, NDArray[np.float32]]
 Predict = Callable[[NDArray[np.uint8]], Outputs]
 Scores = Mapping[str, float | None]
+
+
+class Loss(NamedTuple):
+    """One loss of a batch: `share` times `total` over `weight` (or over 1, where the weight is less).
+
+    Totals and weights of a batch's pieces add up to those of the batch, so that it can be worked through in pieces.
+    """
+
+    total: Tensor
+    weight: Tensor
+    share: float = 1.0
+
+    def value(self) -> Tensor:
+        """Return the loss, a scalar."""
+        from keras import ops
+
+        return self.share * (self.total / ops.maximum(self.weight, 1.0))
+
 
 BEST_BY: Final = "ap"
 """The validation score that chooses the best checkpoint: AP@[.5:.95] tells more apart than AP@.5 on a few images."""
@@ -39,8 +57,8 @@ class Family(Protocol):
     def is_trunk(self, layer: str) -> bool:
         """Return whether the layer of this name learns at the trunk's rate."""
 
-    def losses(self, outputs: Mapping[str, Tensor], batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Return the named scalar losses of a batch, whose sum is minimised."""
+    def losses(self, outputs: Mapping[str, Tensor], batch: Mapping[str, Tensor]) -> dict[str, Loss]:
+        """Return the named losses of a batch, whose sum is minimised."""
 
     def monitor(self, predict: Predict) -> Scores:
         """Return the scores on the validation images; the best checkpoint has the highest BEST_BY."""

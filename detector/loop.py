@@ -3,11 +3,11 @@
 import math
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Protocol
 
-from annotations.errors import PpnlabError
+from annotations.errors import PpnlabError, UsageError
 from detector.checkpoint import (
     Progress,
     checkpoint_path,
@@ -24,7 +24,7 @@ from detector.family import BEST_BY, Batch, Family
 from detector.feeding import batches_ahead
 from detector.order import steps_per_epoch
 from detector.run_directory import Run
-from detector.schedules import learning_rate
+from detector.schedules import Course, Watched, after_epoch, learning_rate
 from detector.settings import Settings
 from detector.stopping import Interrupted, StopRequest, stop_requests
 
@@ -44,18 +44,10 @@ class Watcher(Protocol):
         """Take note of something that the user should read."""
 
 
-@dataclass(frozen=True)
-class Plan:
-    """How many steps there are, from the number of images alone."""
-
-    per_epoch: int
-    total: int
-
-
-def plan(family: Family, settings: Settings) -> Plan:
-    """Return the steps of a training; every image is in exactly one step of each epoch."""
-    per_epoch = steps_per_epoch(family.images, settings.batch)
-    return Plan(per_epoch, per_epoch * settings.epochs)
+def course(images: int, settings: Settings) -> Course:
+    """Return the steps of a training on so many images; every image is in exactly one step of each epoch."""
+    per_epoch = steps_per_epoch(images, settings.batch)
+    return Course(settings.total_steps or per_epoch * settings.epochs, per_epoch)
 
 
 class Loop:
@@ -64,7 +56,13 @@ class Loop:
     def __init__(self, run: Run, family: Family, settings: Settings, watch: Watcher) -> None:
         """Build the model, and put it where the newest whole checkpoint stood."""
         self.run, self.family, self.settings, self.watch = run, family, settings, watch
-        self.plan = plan(family, settings)
+        self.course = course(family.images, settings)
+        smallest = family.images // self.course.per_epoch
+        if settings.accumulate > smallest:
+            raise UsageError(
+                f"settings: accumulate must be at most {smallest}, the images of the smallest step, got "
+                f"{settings.accumulate}"
+            )
         remove_leftovers(run.checkpoints)
         begun = bool(steps_saved(run.checkpoints))
         # A run that has begun needs no file of pretrained weights any more: its checkpoints hold them.
@@ -84,12 +82,20 @@ class Loop:
             self.run.event("checkpoint-damaged", reason=reason, kept_as=kept.name)
             self.watch.note(f"{reason}; it is kept as {kept.name}, going on from {newest.path.name}")
         self.trainer.load(newest.arrays)
+        progress = self._in_whole_epochs(newest.progress)
         best = newest.progress.best_step
         if best is None or checkpoint_path(self.run.checkpoints, best).exists():
-            return newest.progress
+            return progress
         # The best was removed for a better one that is damaged now: the next epoch's is the best there is.
         self.run.event("best-lost", step=best)
-        return replace(newest.progress, best_step=None, best_score=None)
+        return replace(progress, best_step=None, best_score=None)
+
+    def _in_whole_epochs(self, progress: Progress) -> Progress:
+        """Return the progress without the row of an epoch that `total_steps` cut off, where it goes on now."""
+        if progress.step >= self.course.total:
+            return progress
+        whole = tuple(row for row in progress.history if not int(row["step"] or 0) % self.course.per_epoch)
+        return replace(progress, history=whole)
 
     def train(self) -> Progress:
         """Train to the last epoch and return the progress made.
@@ -100,8 +106,11 @@ class Loop:
         """
         # What stands in the files beyond the checkpoint is done again: history.csv must not hold it twice.
         self.run.write_history(self.progress.history)
+        if self._stands_still():
+            self._tell_standstill()
+            return self.progress
         with stop_requests() as stop:
-            batches = batches_ahead(self.family.batch, self.progress.step, self.plan.total, self.settings.loaders)
+            batches = batches_ahead(self.family.batch, self.progress.step, self.course.total, self.settings.loaders)
             try:
                 self._steps(batches, stop)
             finally:
@@ -115,36 +124,71 @@ class Loop:
             now = time.monotonic()
             self.progress = replace(self.progress, seconds=self.progress.seconds + now - last)
             last = now
-            if self.progress.step % self.plan.per_epoch == 0:
+            done = self.progress.step
+            if done % self.course.per_epoch == 0 or done == self.course.total:
                 self._end_epoch()
                 last = time.monotonic()
-            if stop and self.progress.step < self.plan.total:
+                if self._stands_still():
+                    self._tell_standstill()
+                    return
+            elif self.settings.save_steps and done % self.settings.save_steps == 0:
+                self._save()
+            if stop and done < self.course.total:
                 path = self._save()
                 self.run.event("interrupted", signal=stop.signal, step=self.progress.step)
                 raise Interrupted(f"{stop.signal} came; step {self.progress.step} is saved in {path}")
 
     def _step(self, batch: Batch) -> None:
         before = self.progress
-        rate = learning_rate(self.settings, before.step, self.plan.total)
-        losses = self.trainer.step(batch, before.step, rate)
+        losses = self.trainer.step(batch, before.step, self._rate(before.step))
         if not math.isfinite(losses["loss"]):
-            self.run.event("loss-not-finite", step=before.step, losses={k: str(v) for k, v in losses.items()})
-            raise PpnlabError(
-                f"{self.run.path}: step {before.step}: loss must be finite, got {losses['loss']}; the checkpoints are "
-                "as they were. Try a lower learning_rate, or look at the images with `ppnlab convert`'s findings.csv"
-            )
+            self._refuse_or_skip(losses)
+            return
         images = len(next(iter(batch.values())))
         sums = {name: (before.sums or {}).get(name, 0.0) + value * images for name, value in losses.items()}
-        self.progress = replace(before, step=before.step + 1, images=before.images + images, sums=sums)
-        self.watch.step(self.progress.step, self.plan.total, images, losses)
+        images_done = before.images + images
+        self.progress = replace(before, step=before.step + 1, images=images_done, sums=sums, skipped=0)
+        self.watch.step(self.progress.step, self.course.total, images, losses)
+
+    def _rate(self, step: int) -> float:
+        return learning_rate(self.settings, step, self.course, Watched.from_json(self.progress.watched))
+
+    def _refuse_or_skip(self, losses: Mapping[str, float]) -> None:
+        """Take note of a step whose update was not made, where that is allowed.
+
+        Raises:
+            PpnlabError: it is not, or not so often.
+        """
+        before = self.progress
+        told = {name: str(value) for name, value in losses.items()}
+        self.run.event("loss-not-finite", step=before.step, losses=told)
+        if before.skipped >= self.settings.skip_bad_steps:
+            raise PpnlabError(
+                f"{self.run.path}: step {before.step}: loss must be finite, got {losses['loss']}; the checkpoints are "
+                "as they were. Try a lower learning_rate, look at the images with `ppnlab check`, or pass over "
+                "a few such steps with --set skip_bad_steps=3"
+            )
+        self.watch.note(f"step {before.step}: loss {losses['loss']}; the step is passed over")
+        self.progress = replace(before, step=before.step + 1, skipped=before.skipped + 1)
+
+    def _stands_still(self) -> bool:
+        """Return whether the training is over before its last step, for the validation score rises no more."""
+        wanted, done = self.settings.early_stop, self.progress
+        since = done.step - (done.best_step or 0)
+        return bool(wanted) and bool(done.history) and since >= wanted * self.course.per_epoch
+
+    def _tell_standstill(self) -> None:
+        done = self.progress
+        best = f"the best is step {done.best_step}" if done.best_step else "there was none"
+        self.watch.note(f"no better validation score in early_stop={self.settings.early_stop} epochs; {best}")
 
     def _end_epoch(self) -> None:
         done = self.progress
         scores = self.family.monitor(self.trainer.predict)
         row: dict[str, float | int | None] = {
-            "epoch": done.step // self.plan.per_epoch,
+            "epoch": -(-done.step // self.course.per_epoch),
             "step": done.step,
-            "learning_rate": learning_rate(self.settings, done.step - 1, self.plan.total),
+            "learning_rate": self._rate(done.step - 1),
             **{name: value / done.images for name, value in (done.sums or {}).items()},
             **{f"val_{name}": value for name, value in scores.items()},
             "seconds": round(done.seconds, 3),
@@ -154,9 +198,13 @@ class Loop:
         better = score is not None and (done.best_score is None or score > done.best_score)
         best = {"best_step": done.step, "best_score": score} if better else {}
         history = (*done.history, row)
-        self.progress = replace(done, images=0, seconds=0.0, sums=None, history=history, **best)  # type: ignore[arg-type]
-        epoch = len(history)
-        if better or epoch % self.settings.save_every == 0 or done.step == self.plan.total:
+        self.progress = replace(done, history=history, **best)  # type: ignore[arg-type]
+        if done.step % self.course.per_epoch == 0:
+            watched = after_epoch(self.settings, Watched.from_json(done.watched), score, done.step, self.course)
+            # An epoch that `total_steps` cut off keeps its sums: a longer training would go on with it.
+            self.progress = replace(self.progress, images=0, seconds=0.0, sums=None, watched=asdict(watched))
+        over = done.step == self.course.total or self._stands_still()
+        if better or over or len(history) % self.settings.save_every == 0:
             self._save()
         self.run.write_history(history)
         self.run.log(", ".join(f"{name} {_short(value)}" for name, value in row.items()))

@@ -6,6 +6,7 @@ from keras import ops
 
 from detector.assignment import Targets
 from detector.box_coding import Tensor, complete_iou
+from detector.family import Loss
 
 NEGATIVE_WEIGHT: Final = 0.75
 NEGATIVE_POWER: Final = 1.5
@@ -36,7 +37,8 @@ def box_loss(boxes: Tensor, targets: Targets) -> Tensor:
     return ops.sum(weight * (1.0 - complete_iou(boxes, truth)))
 
 
-def branch_losses(logits: Tensor, boxes: Tensor, targets: Targets) -> tuple[Tensor, Tensor]:
-    """Return class and box loss of a branch, both over the sum of the targets (at least 1: a batch may be empty)."""
-    total = ops.maximum(ops.sum(targets.score), 1.0)
-    return class_loss(logits, targets) / total, BOX_WEIGHT * box_loss(boxes, targets) / total
+def branch_losses(logits: Tensor, boxes: Tensor, targets: Targets, share: float = 1.0) -> tuple[Loss, Loss]:
+    """Return class and box loss of a branch, both over the sum of the targets."""
+    weight = ops.sum(targets.score)
+    boxes_total = BOX_WEIGHT * box_loss(boxes, targets)
+    return Loss(class_loss(logits, targets), weight, share), Loss(boxes_total, weight, share)

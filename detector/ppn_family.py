@@ -16,7 +16,7 @@ from detector.augment import Sample, plain_sample, random_sample
 from detector.backbones import load_backbone_weights
 from detector.box_coding import decode
 from detector.decoding import Branch, Found, decode_image, detections_table
-from detector.family import Batch, Outputs, Predict, Scores, Tensor
+from detector.family import Batch, Loss, Outputs, Predict, Scores, Tensor
 from detector.letterbox import letterbox, place
 from detector.losses import branch_losses
 from detector.order import batch_rows, sample_generator, steps_per_epoch
@@ -185,18 +185,18 @@ class PpnFamily:
         """Return whether the layer belongs to the trunk."""
         return layer.startswith(("stem_", "plain")) or (layer[:1] == "b" and layer[1:2].isdigit())
 
-    def losses(self, outputs: Mapping[str, Tensor], batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    def losses(self, outputs: Mapping[str, Tensor], batch: Mapping[str, Tensor]) -> dict[str, Loss]:
         """Return class and box loss of each branch."""
         shape = geometry(self.settings.input)
-        named: dict[str, Tensor] = {}
+        named: dict[str, Loss] = {}
         for branch in self._class_ids():
-            cells, weight = (shape.objects, 1.0) if branch == "object" else (shape.parts, self.settings.parts_weight)
+            cells, share = (shape.objects, 1.0) if branch == "object" else (shape.parts, self.settings.parts_weight)
             logits, boxes = outputs[f"{branch}_logits"], decode(outputs[f"{branch}_boxes"], cells)
             probabilities = ops.stop_gradient(ops.sigmoid(logits))
             truth, truth_class = batch[f"{branch}_truth"], batch[f"{branch}_class"]
             targets = assign(probabilities, ops.stop_gradient(boxes), cells, truth, truth_class)
-            class_loss, box_loss = branch_losses(logits, boxes, targets)
-            named |= {f"{branch}_class_loss": weight * class_loss, f"{branch}_box_loss": weight * box_loss}
+            class_loss, box_loss = branch_losses(logits, boxes, targets, share)
+            named |= {f"{branch}_class_loss": class_loss, f"{branch}_box_loss": box_loss}
         return named
 
     def monitor(self, predict: Predict) -> Scores:

@@ -13,7 +13,8 @@ from annotations.errors import UsageError
 
 Family = Literal["ppn"]
 Backbone = Literal["lite0", "none"]
-Schedule = Literal["cosine", "constant"]
+Optimizer = Literal["adamw", "adam", "sgd"]
+Schedule = Literal["cosine", "constant", "inverse-time", "step", "restarts", "plateau", "kicks"]
 
 STRIDE_MULTIPLE: Final = 32
 """Pixels that each side of the network's input must be a multiple of: the trunk's merge needs whole grids."""
@@ -32,7 +33,9 @@ class Settings:
 
     family: Family = _setting("ppn", "kind of model")
     epochs: int = _setting(60, "passes over the training images", 1)
+    total_steps: int = _setting(0, "updates in all, in place of epochs; 0: epochs count", 0)
     batch: int = _setting(8, "most images in a step; an epoch's steps are made equally large", 1)
+    accumulate: int = _setting(1, "pieces in which a step's images are worked through, for less memory", 1)
     input: tuple[int, int] = _setting((416, 416), "network input in pixels: one number, or height,width", 64, 4096)
     seed: int = _setting(0, "starting point of every random choice", 0, 2**32 - 1)
     backbone: Backbone = _setting("lite0", "trunk: lite0 (EfficientNet-Lite0), or none (a small plain one)")
@@ -40,10 +43,21 @@ class Settings:
     frozen_blocks: int = _setting(3, "leading blocks of a pretrained trunk that stay fixed", 0, 11)
     learning_rate: float = _setting(1.5e-3, "highest learning rate", 1e-9)
     backbone_rate: float = _setting(0.3, "the trunk's learning rate as a share of learning_rate", 0.0, 1.0)
-    schedule: Schedule = _setting("cosine", "course of the learning rate after the warm-up: cosine or constant")
-    final_rate: float = _setting(0.02, "learning rate at the end of a cosine, as a share of learning_rate", 0.0, 1.0)
+    schedule: Schedule = _setting("cosine", f"course of the learning rate: {', '.join(get_args(Schedule))}")
+    final_rate: float = _setting(0.02, "lowest share of learning_rate: cosine, restarts, plateau, kicks", 0.0, 1.0)
     warmup_steps: int = _setting(60, "steps in which the learning rate rises from zero", 0)
-    weight_decay: float = _setting(0.02, "decoupled weight decay, not on norms and biases", 0.0)
+    decay_rate: float = _setting(0.5, "inverse-time: r of 1 / (1 + r t); step, plateau: share that is kept", 0.0, 1e6)
+    decay_epochs: float = _setting(20.0, "inverse-time, step: epochs to which decay_rate refers", 0.01)
+    cycle_epochs: float = _setting(10.0, "restarts, kicks: epochs of the (first) cosine", 0.01)
+    cycle_factor: float = _setting(2.0, "restarts: how much longer each cosine is than the one before", 1.0)
+    patience: int = _setting(5, "plateau, kicks: epochs without a better validation score that are a plateau", 1)
+    kick: float = _setting(1.0, "kicks: by how much of itself the rate rises on a plateau", 0.0, 1e6)
+    kick_cap: float = _setting(1.0, "kicks: highest share of learning_rate after a kick", 0.0, 1.0)
+    kick_floor: float = _setting(0.5, "kicks: share of the lowest rate that is left after each kick", 0.0, 1.0)
+    early_stop: int = _setting(0, "epochs without a better validation score that end the training; 0: none do", 0)
+    optimizer: Optimizer = _setting("adamw", f"one of {', '.join(get_args(Optimizer))}")
+    momentum: float = _setting(0.9, "sgd: share of the last step that is kept", 0.0, 0.9999)
+    weight_decay: float = _setting(0.02, "adamw, sgd: decoupled weight decay, not on norms and biases", 0.0)
     clip_norm: float = _setting(10.0, "largest norm of the gradient", 1e-9)
     ema: float = _setting(0.995, "share that the averaged weights keep in a step", 0.0, 0.999999)
     augment: bool = _setting(True, "change the training images at random")
@@ -55,7 +69,9 @@ class Settings:
     score_floor: float = _setting(0.03, "detections below this score are not kept", 0.0, 1.0)
     nms_iou: float = _setting(0.5, "IoU above which the less sure of two detections of a class is dropped", 0.0, 1.0)
     max_detections: int = _setting(300, "most detections of a class in an image", 1)
+    skip_bad_steps: int = _setting(0, "updates in a row that may be passed over for a loss that is not finite", 0)
     save_every: int = _setting(1, "epochs from one checkpoint to the next", 1)
+    save_steps: int = _setting(0, "steps from one checkpoint to the next within an epoch; 0: none", 0)
     keep: int = _setting(2, "newest checkpoints that are kept, beside the best", 1)
     threads: int = _setting(2, "threads of the network's arithmetic; part of what a result depends on", 1, 1024)
     loaders: int = _setting(2, "threads that read and change pictures", 1, 256)

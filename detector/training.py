@@ -29,8 +29,9 @@ if TYPE_CHECKING:
     from detector.ppn_family import Monitor
 
 RESUMABLE: Final = frozenset(
-    {"epochs", "learning_rate", "schedule", "final_rate", "weight_decay", "clip_norm", "ema", "save_every", "keep"}
-    | {"loaders"}
+    {"epochs", "total_steps", "learning_rate", "schedule", "final_rate", "decay_rate", "decay_epochs", "cycle_epochs"}
+    | {"cycle_factor", "patience", "kick", "kick_cap", "kick_floor", "early_stop", "momentum", "weight_decay"}
+    | {"clip_norm", "ema", "accumulate", "skip_bad_steps", "save_every", "save_steps", "keep", "loaders"}
 )
 """Settings that a resume may change; the others decide what the saved state, or its validation AP, means."""
 _PACKAGES: Final = ("ppnlab", "tensorflow", "keras", "numpy", "opencv-python-headless")
@@ -122,7 +123,7 @@ def _train(run: Run, data: BoxDataset, settings: Settings, monitor: "Monitor", w
 
     family = PpnFamily(PpnModel(settings, data.classes, data.parts), data.split("train"), data.split("val"), monitor)
     loop = Loop(run, family, settings, watch)
-    run.event(event, step=loop.progress.step, of=loop.plan.total)
+    run.event(event, step=loop.progress.step, of=loop.course.total)
     try:
         done = loop.train()
     except Interrupted:
@@ -132,7 +133,9 @@ def _train(run: Run, data: BoxDataset, settings: Settings, monitor: "Monitor", w
         with contextlib.suppress(PpnlabError):
             run.event("failed", step=loop.progress.step, error=repr(error))
         raise
-    run.event("finished", step=done.step)
+    run.event(
+        "finished", step=done.step, **({"early_stop": settings.early_stop} if done.step < loop.course.total else {})
+    )
     return Trained(run, len(done.history), done.best_step, done.best_score)
 
 
@@ -208,7 +211,9 @@ def check_data(place: Path, config: Mapping[str, Any]) -> None:
 def _check_length(run: Run, data: BoxDataset, settings: Settings) -> None:
     done = max(steps_saved(run.checkpoints), default=0)
     per_epoch = steps_per_epoch(len(data.images.rows_of("train")), settings.batch)
-    if per_epoch * settings.epochs < done:
+    if settings.total_steps and settings.total_steps < done:
+        raise UsageError(f"--set: total_steps must be at least {done} (done already), got {settings.total_steps}")
+    if not settings.total_steps and per_epoch * settings.epochs < done:
         raise UsageError(
             f"--set: epochs must be at least {-(-done // per_epoch)} (begun already), got {settings.epochs}"
         )

@@ -10,7 +10,7 @@ from detector_samples import QUICK, Watch
 from keras import ops
 
 from detector.checkpoint import Progress
-from detector.family import Batch, Predict, Scores
+from detector.family import Batch, Loss, Predict, Scores
 from detector.loop import Loop
 from detector.order import batch_rows, sample_generator, steps_per_epoch
 from detector.run_directory import Run, create_run
@@ -52,9 +52,11 @@ class TinyFamily:
     def is_trunk(self, layer: str) -> bool:
         return layer.startswith("plain")
 
-    def losses(self, outputs: Mapping[str, Any], batch: Mapping[str, Any]) -> dict[str, Any]:
-        gap = outputs["told"] - batch["target"]
-        return {"square_loss": ops.mean(ops.square(gap)), "size_loss": 0.01 * ops.mean(ops.square(outputs["told"]))}
+    def losses(self, outputs: Mapping[str, Any], batch: Mapping[str, Any]) -> dict[str, Loss]:
+        gap, count = outputs["told"] - batch["target"], ops.cast(ops.shape(batch["target"])[0], "float32")
+        square, size = ops.sum(ops.square(gap)), ops.sum(ops.square(outputs["told"]))
+        # The size counts twice the images, so that the two losses have weights of their own.
+        return {"square_loss": Loss(square, count), "size_loss": Loss(size, 2.0 * count, 0.02)}
 
     def monitor(self, predict: Predict) -> Scores:
         picture = np.arange(8, dtype=np.uint8).reshape(8, 1, 1, 1) * np.full((1, SIDE, SIDE, 3), 28, np.uint8)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from annotations.tables import Boxes
 from detector.order import batch_rows, sample_generator, steps_per_epoch
-from detector.schedules import learning_rate
+from detector.schedules import Course, learning_rate
 from detector.settings import Schedule, Settings
 from detector.suppression import keep_surest
 
@@ -51,23 +51,23 @@ def test_random_changes_differ_by_seed_epoch_and_image_and_from_the_order() -> N
 
 def test_learning_rate_has_its_closed_form() -> None:
     settings = Settings(learning_rate=1.0, warmup_steps=10, final_rate=0.1)
-    assert [learning_rate(settings, step, 110) for step in (0, 4, 9)] == [1 / 11, 5 / 11, 10 / 11]
-    assert learning_rate(settings, 10, 110) == 1.0
+    assert [learning_rate(settings, step, Course(110, 1)) for step in (0, 4, 9)] == [1 / 11, 5 / 11, 10 / 11]
+    assert learning_rate(settings, 10, Course(110, 1)) == 1.0
     # Half way down: the mean of 1 and 0.1.
-    assert learning_rate(settings, 60, 110) == pytest.approx(0.55)
-    assert learning_rate(settings, 110, 110) == pytest.approx(0.1)
-    assert learning_rate(settings, 1000, 110) == pytest.approx(0.1)
+    assert learning_rate(settings, 60, Course(110, 1)) == pytest.approx(0.55)
+    assert learning_rate(settings, 110, Course(110, 1)) == pytest.approx(0.1)
+    assert learning_rate(settings, 1000, Course(110, 1)) == pytest.approx(0.1)
 
 
 def test_constant_rate_stays_after_the_warm_up() -> None:
     settings = Settings(learning_rate=0.5, warmup_steps=2, schedule="constant")
-    assert [learning_rate(settings, step, 100) for step in (2, 50, 99, 500)] == [0.5] * 4
+    assert [learning_rate(settings, step, Course(100, 1)) for step in (2, 50, 99, 500)] == [0.5] * 4
 
 
 @given(st.integers(1, 200), st.integers(0, 300), st.sampled_from(["cosine", "constant"]))
 def test_learning_rate_rises_then_never_rises_again(total: int, warmup: int, schedule: Schedule) -> None:
     settings = Settings(warmup_steps=warmup, schedule=schedule)
-    rates = [learning_rate(settings, step, total) for step in range(total)]
+    rates = [learning_rate(settings, step, Course(total, 1)) for step in range(total)]
     risen = min(warmup, total // 2)
     assert all(0 < rate <= settings.learning_rate for rate in rates)
     assert all(before < after for before, after in pairwise(rates[: risen + 1]))

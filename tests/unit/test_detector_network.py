@@ -195,16 +195,16 @@ def test_losses_have_their_hand_worked_values() -> None:
     assert float(class_loss(logits, targets)) == pytest.approx(expected, rel=1e-5)
     by_class, by_box = branch_losses(logits, boxes, targets)
     # The sum of targets is below 1: divided by 1.
-    assert float(by_class) == pytest.approx(expected, rel=1e-5)
-    assert float(by_box) == pytest.approx(BOX_WEIGHT * 0.5 * (1 - (1 / 3 - 1 / 13)), rel=1e-5)
+    assert float(by_class.value()) == pytest.approx(expected, rel=1e-5)
+    assert float(by_box.value()) == pytest.approx(BOX_WEIGHT * 0.5 * (1 - (1 / 3 - 1 / 13)), rel=1e-5)
 
 
 def test_losses_are_over_the_sum_of_the_targets() -> None:
     logits, score = np.zeros((1, 4, 1), np.float32), np.ones((1, 4, 1), np.float32)
     boxes = np.tile(np.array([0, 0, 2, 2], np.float32), (1, 4, 1))
     by_class, by_box = branch_losses(logits, boxes, Targets(score, boxes))
-    assert float(by_class) == pytest.approx(np.log(2))
-    assert float(by_box) == pytest.approx(0.0, abs=1e-6)
+    assert float(by_class.value()) == pytest.approx(np.log(2))
+    assert float(by_box.value()) == pytest.approx(0.0, abs=1e-6)
 
 
 def test_extreme_logits_give_finite_losses() -> None:
@@ -252,14 +252,14 @@ def test_losses_and_gradients_are_finite(count: int, side: float, wild: float) -
     batch |= {f"{branch}_class": classes for branch in ("object", "part")}
     with tf.GradientTape() as tape:
         losses = family.losses(outputs, batch)
-        total = tf.add_n(list(losses.values()))
+        total = tf.add_n([loss.value() for loss in losses.values()])
     assert list(losses) == ["object_class_loss", "object_box_loss", "part_class_loss", "part_box_loss"]
     assert np.isfinite(total)
     for name, gradient in zip(outputs, tape.gradient(total, list(outputs.values())), strict=True):
         assert gradient is not None, name
         assert np.isfinite(gradient).all(), name
     if count == 0:
-        assert float(losses["object_box_loss"]) == 0
+        assert float(losses["object_box_loss"].value()) == 0
 
 
 def test_the_parts_weight_weighs_their_losses() -> None:
@@ -278,8 +278,8 @@ def test_the_parts_weight_weighs_their_losses() -> None:
     once, thrice = (no_data(network(replace(QUICK, parts_weight=w))).losses(outputs, batch) for w in (1.0, 3.0))
     for name in once:
         factor = 3.0 if name.startswith("part") else 1.0
-        assert float(thrice[name]) == pytest.approx(factor * float(once[name]), rel=1e-6)
-        assert float(once[name]) > 0
+        assert float(thrice[name].value()) == pytest.approx(factor * float(once[name].value()), rel=1e-6)
+        assert float(once[name].value()) > 0
 
 
 @pytest.mark.parametrize("canvas", [(64, 64), (64, 160), (416, 96)])
