@@ -349,9 +349,9 @@ def _with_marks_and_patches(read: Reading, files: Sequence[_File], options: Read
         entries = documents[source].annotations
         ignore[own] = [entries[number].get("ignore") in (1, True) for number in read.numbers[own].tolist()]
     marked = replace(read.dataset, annotations=replace(table, crowd=crowd, ignore=ignore & ~crowd))
-    if options.masks is None:
-        return replace(read, dataset=marked)
-    return replace(read, dataset=marked, patches=_patches(read, documents))
+    outlined = any(entry.get("segmentation") for document in documents.values() for entry in document.annotations)
+    patches = _patches(read, documents) if options.masks is not None and outlined else None
+    return replace(read, dataset=marked, patches=patches)
 
 
 def _patches(read: Reading, documents: Mapping[str, CocoDocument]) -> Patches:

@@ -132,7 +132,7 @@ class _Attachments:
 
             images, found = write_embedded(aside, images, self.read.embedded)
             self.findings += found
-        if self.masks is not None:
+        if self.masks is not None and self.read.patches is not None:
             from annotations.label_images import write_label_images
 
             table, patches = self.read.dataset.annotations, self.read.patches
@@ -145,11 +145,11 @@ def _write_boxes(
     destination: Path, read: Reading, form: str, masks: MaskKind | None, command: str
 ) -> tuple[BoxDataset, list[Finding]]:
     if masks is not None and read.patches is None:
-        raise UsageError(
-            f"masks: source must know the pixels of its objects, got the form {form}, which has boxes alone"
-        )
-    attach = _Attachments(read, masks)
-    dataset = write_dataset(destination, read.dataset, read.findings, command=command, attach=attach)
+        raise UsageError(f"masks: source must know the outlines of its objects, got boxes alone in the form {form}")
+    # A box dataset keeps its label images: drawn again, for boxes may have been left out.
+    kind = "instance" if masks is None and read.patches is not None and form == "boxes" else masks
+    attach = _Attachments(read, kind)
+    dataset = write_dataset(destination, read.dataset, read.findings, command=command, attach=attach, masks=kind)
     return dataset, [*read.findings, *attach.findings]
 
 

@@ -3,7 +3,7 @@
 import os
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import import_module
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -115,7 +115,13 @@ def writer_of(form: str) -> Writer:
 def _read_labelme(source: Path, naming: Naming, options: ReadOptions, progress: Progress | None) -> Reading:
     from annotations.labelme_folder import read_labelme_folder
 
-    return read_labelme_folder(source, naming, progress)
+    checked, workers = options.check_images, options.workers
+    read = read_labelme_folder(source, naming, progress, check_images=checked, workers=workers)
+    if options.masks is None:
+        return read
+    from annotations.outlines import labelme_patches
+
+    return replace(read, patches=labelme_patches(read.dataset, read.numbers))
 
 
 def _imported(module: str, name: str) -> Any:  # noqa: ANN401

@@ -72,8 +72,8 @@ class PictureSearch:
             both = " and ".join(self._place(*place).path for place in found[:2])
             return Note("missing-image", "", f"picture {shown(name)} must be one, got {both}; none taken")
         if not inside:
-            message = f"picture {shown(name)} leaves the source folder and was not followed; name its folder"
-            return Note("outside-root", "", f"{message} with --pictures")
+            message = f"picture {shown(name)} leaves the source folder and was not followed"
+            return Note("outside-root", "", f"{message}; --images names the folder of the pictures")
         return Note("missing-image", "", f"picture must be at {shown(name)}, got no such file")
 
     @cached_property
