@@ -170,7 +170,8 @@ def _copies(dataset: BoxDataset, looks: list[Look]) -> Iterator[Sighting]:
     for pair in _near(dataset, looks, list(same.values())):
         where, code = _two_splits(dataset, pair.first, pair.second, "near-image")
         how = "nearly the same picture" + (", turned or mirrored," if pair.turned else "")
-        yield _pair(dataset, code, pair.first, pair.second, f"{how} as {where} (correlation {pair.match:.2f})")
+        words = f"correlation {pair.match:.2f}"
+        yield _pair(dataset, code, pair.first, pair.second, f"{how} as {where} ({words})", words)
 
 
 def _same(dataset: BoxDataset, rows: list[int]) -> Iterator[Sighting]:
@@ -181,7 +182,7 @@ def _same(dataset: BoxDataset, rows: list[int]) -> Iterator[Sighting]:
         torn = [other for other in before if split[other] and split[row] and split[other] != split[row]]
         other = (torn or before)[0]
         where, code = _two_splits(dataset, other, row, "same-image")
-        yield _pair(dataset, code, other, row, f"the same picture as {where}")
+        yield _pair(dataset, code, other, row, f"the same picture as {where}", "the same")
 
 
 def _near(dataset: BoxDataset, looks: list[Look], same: list[list[int]]) -> list[NearPair]:
@@ -206,9 +207,8 @@ def _two_splits(dataset: BoxDataset, first: int, second: int, code: str) -> tupl
     return (f"{name}, which is in another split" if torn else name), (f"{code}-in-splits" if torn else code)
 
 
-def _pair(dataset: BoxDataset, code: str, first: int, second: int, what: str) -> Sighting:
+def _pair(dataset: BoxDataset, code: str, first: int, second: int, what: str, words: str) -> Sighting:
     split = dataset.images.split
     own = f"{dataset.images.path[second]}{f' ({split[second]})' if split[second] else ''}"
     sighting = sighting_of_image(dataset, code, second, f"{own} is {what}")
-    views = tuple(View(row, (), str(split[row])) for row in (first, second))
-    return sighting._replace(views=views, side_by_side=True)
+    return sighting._replace(views=(View(first), View(second, (), words)), side_by_side=True)

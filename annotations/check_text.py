@@ -1,9 +1,10 @@
-"""A check in words for a terminal: what the dataset holds, and what was found with the first examples and what to do."""
+"""A check in words for a terminal: what the dataset holds, what was found with the first examples, and what to do."""
 
 from collections.abc import Iterable, Sequence
 
 from annotations.check import CheckReport
 from annotations.check_advice import ADVICE
+from annotations.dataset import counts
 from annotations.findings import CODES, Finding, count_by_severity
 
 _EXAMPLES = 2
@@ -17,14 +18,12 @@ def check_text(report: CheckReport) -> str:
 
 
 def counts_rows(report: CheckReport) -> tuple[list[str], list[list[str]]]:
-    """Return the head and the rows of the table of counts, a split a row."""
-    summary = report.summary()
-    head = ["split", "images", "without boxes", *report.dataset.classes]
-    rows = [
-        [name or "(none)", str(part["images"]), str(part["images_without_boxes"]), *map(str, part["by_class"].values())]
-        for name, part in summary["by_split"].items()
-    ]
-    return head, rows
+    """Return the head and the rows of the table of counts: images, those without boxes, and the boxes of each class."""
+    by_split = counts(report.dataset)["by_split"]
+    rows = [["images", *(str(part["images"]) for part in by_split.values())]]
+    rows.append(["images without boxes", *(str(part["images_without_boxes"]) for part in by_split.values())])
+    rows += [[label, *(str(part["by_class"][label]) for part in by_split.values())] for label in report.dataset.classes]
+    return ["", *(name or "(no split)" for name in by_split)], rows
 
 
 def sizes_rows(report: CheckReport) -> tuple[list[str], list[list[str]]]:
@@ -49,7 +48,7 @@ def flags_rows(report: CheckReport) -> tuple[list[str], list[list[str]]]:
         for flag, by_split in report.flags.items()
         if by_split.get(flag) != sum(by_split.values())
     ]
-    return ["flag", "train", "val", "test", "(none)"], rows
+    return ["flag", "train", "val", "test", "(no split)"], rows
 
 
 def place_of(finding: Finding) -> str:

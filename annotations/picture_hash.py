@@ -25,6 +25,9 @@ FARTHEST: Final = 80
 each edge differ in at most 79; of copies with 5 % cut off at two edges, half do. Of all others, 14 pairs are nearer."""
 LEAST_MATCH: Final = 0.9
 """Correlation of near copies. Source: the same; the copies have 0.92 or more, and 1 of those 14 pairs 0.93."""
+LEAST_MATCH_TURNED: Final = 0.97
+"""The same for pictures of which one is turned or mirrored: such copies are made by programs, and match exactly, while
+symmetric things, such as QR codes, look alike from all sides (0.92 was seen). Our choice between the two."""
 _FLAT: Final = 2
 """Grey values between the darkest and the lightest of a picture that shows nothing."""
 _CORE = 26
@@ -88,7 +91,7 @@ def near_pairs(prints: Fingerprints, same: NDArray[np.int64], split: NDArray[np.
                 first, second = sorted((int(rows[row]), other))
                 if (first, second) not in best:
                     best[first, second] = _matched(prints.small, turned, first, second)
-    return sorted(pair for pair in best.values() if pair.match >= LEAST_MATCH)
+    return sorted(pair for pair in best.values() if pair.match >= (LEAST_MATCH_TURNED if pair.turned else LEAST_MATCH))
 
 
 def _turned(signs: NDArray[np.bool_]) -> NDArray[np.uint64]:
