@@ -75,10 +75,10 @@ def _measured(patches: Sequence[Patch]) -> tuple[NDArray[np.int64], dict[int, Pa
     kept: dict[int, Patch] = {}
     paint = 0
     for place, patch in enumerate(patches):
-        areas[place] = np.count_nonzero(patch.pixels)
         paint += patch.pixels.size
         if paint > MOST_PAINT:
             raise AnnotationError(f"objects of an image must be at most {MOST_PAINT:,} pixels together, got more")
+        areas[place] = np.count_nonzero(patch.pixels)
         if paint <= _KEPT:
             kept[place] = patch
     return areas, kept

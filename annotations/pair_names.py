@@ -1,5 +1,6 @@
 """Which picture belongs to which label image, by the names of files and folders."""
 
+import os
 import posixpath
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Sequence
@@ -48,22 +49,41 @@ def find_pairs(folder: SourceFolder, pictures: Path | None, findings: list[Findi
     folder with its picture, with an ending (a.png and a_mask.png). `pictures` is a folder where the pictures of label
     images without one are looked for.
     """
+    apart = None if pictures is None else _Apart(folder.root, pictures)
     paths = files_below(folder.root, "", SUFFIXES, findings)
-    photographs, labels = _sorted_out(paths, pictures is not None)
-    search = PictureSearch(folder.root, (), pictures) if pictures is not None else None
+    if apart is not None:
+        paths = [path for path in paths if not apart.holds(path)]
+    photographs, labels = _sorted_out(paths, apart is not None)
     pairs: list[Pair] = []
     for key in sorted({*photographs, *labels}):
-        found = photographs.get(key, [])
-        apart = search.of_image(key, []) if search is not None and not found else None
-        if apart is not None and apart.found:
-            found = [apart.path]
-        drawn = labels.get(key, [])
+        found, drawn = photographs.get(key, []), labels.get(key, [])
+        far = apart.named(key) if apart is not None and not found else ""
+        if far:
+            found = [far]
         if len(found) == 1 and len(drawn) == 1:
             splits = frozenset({*_splits_of(found[0]), *_splits_of(drawn[0])})
-            pairs.append(Pair(found[0], drawn[0], key, splits, is_apart=apart is not None))
+            pairs.append(Pair(found[0], drawn[0], key, splits, is_apart=bool(far)))
         else:
-            findings += _unpaired(found, drawn, is_found_apart=apart is not None and apart.found)
+            findings += _unpaired(found, drawn)
     return sorted(pairs)
+
+
+class _Apart:
+    """The folder of pictures that the user named; its paths are given relative to the source's `root`."""
+
+    def __init__(self, root: Path, pictures: Path) -> None:
+        place = Path(os.path.realpath(pictures))
+        self._prefix = os.path.relpath(place, root).replace(os.sep, "/")
+        self._search = PictureSearch(place)
+
+    def holds(self, path: str) -> bool:
+        """Return whether a path of the source lies in this folder."""
+        return path.startswith(f"{self._prefix}/")
+
+    def named(self, key: str) -> str:
+        """Return the path of the picture of this name, or ""."""
+        place = self._search.of_image(key, [])
+        return posixpath.normpath(posixpath.join(self._prefix, place.path)) if place.found else ""
 
 
 def _sorted_out(paths: Sequence[str], are_labels: bool) -> tuple[dict[str, list[str]], dict[str, list[str]]]:
@@ -108,10 +128,9 @@ def _splits_of(path: str) -> set[str]:
     return {SPLIT_OF_FLAG[name] for name in path.casefold().split("/")[:-1] if name in SPLIT_OF_FLAG}
 
 
-def _unpaired(pictures: Sequence[str], labels: Sequence[str], *, is_found_apart: bool) -> Iterator[Finding]:
+def _unpaired(pictures: Sequence[str], labels: Sequence[str]) -> Iterator[Finding]:
     if not labels:
-        # Of a whole folder of pictures apart, nobody said that each has a label image.
-        for path in () if is_found_apart else pictures:
+        for path in pictures:
             yield Finding("unpaired", path, "", "", "picture must have a label image, got none; left out")
         return
     got = " and ".join(pictures) or "none"
