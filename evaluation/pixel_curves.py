@@ -18,6 +18,8 @@ Probabilities = NDArray[np.floating] | NDArray[np.unsignedinteger]
 _BLOCK = 1 << 22
 """Pixels that are looked at at once."""
 
+_COUNTS = ("truth", "other")
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PixelCurve:
@@ -34,7 +36,7 @@ class PixelCurve:
     def __post_init__(self) -> None:
         rows = (len(self.score),)
         object.__setattr__(self, "score", column("PixelCurve", "score", self.score, self.score.dtype, rows))
-        for name in ("truth", "other"):
+        for name in _COUNTS:
             object.__setattr__(self, name, column("PixelCurve", name, getattr(self, name), np.int64, rows))
 
     def __len__(self) -> int:
@@ -87,10 +89,11 @@ def pixel_curve(truth: NDArray[np.bool_], probability: Probabilities, *, levels:
         raise UsageError(f"levels must be at least 2, got {levels}")
     check_same_size(truth.shape, probability.shape)
     flat, mask = probability.reshape(-1), truth.reshape(-1)
+    if levels is None and flat.dtype.kind == "f":
+        return _exact_curve(mask, _checked(flat))
     starts = range(0, max(1, len(flat)), _BLOCK)
-    return merged_curves(
-        _block_curve(mask[start : start + _BLOCK], flat[start : start + _BLOCK], levels) for start in starts
-    )
+    blocks = (slice(start, start + _BLOCK) for start in starts)
+    return merged_curves(_curve_of_steps(mask[block], *_steps(flat[block], levels)) for block in blocks)
 
 
 def class_curves(
@@ -125,30 +128,37 @@ def merged_curves(curves: Iterable[PixelCurve]) -> PixelCurve:
 def _merged(curves: Sequence[PixelCurve]) -> PixelCurve:
     if len(curves) == 1:
         return curves[0]
-    empty = np.zeros(0, np.int64)
     score = np.concatenate([np.zeros(0, np.float16), *(curve.score for curve in curves)])
-    distinct, place = np.unique(score, return_inverse=True)
-    truth = np.bincount(place, np.concatenate([empty, *(curve.truth for curve in curves)]), len(distinct))
-    other = np.bincount(place, np.concatenate([empty, *(curve.other for curve in curves)]), len(distinct))
-    return PixelCurve(distinct[::-1], truth.astype(np.int64)[::-1], other.astype(np.int64)[::-1])
+    order = np.argsort(score)[::-1]
+    ordered = score[order]
+    first = np.flatnonzero(np.append(ordered[:1] >= 0, ordered[1:] != ordered[:-1]))
+    counts = (np.concatenate([np.zeros(0, np.int64), *(getattr(curve, name) for curve in curves)]) for name in _COUNTS)
+    return PixelCurve(ordered[first], *(np.add.reduceat(part[order], first) if len(first) else part for part in counts))
 
 
-def _block_curve(mask: NDArray[np.bool_], score: NDArray[Any], levels: int | None) -> PixelCurve:
-    if score.dtype in (np.uint8, np.uint16):
-        return _curve_of_steps(mask, score.astype(np.int64), 255 if score.dtype == np.uint8 else 65535)
-    if score.dtype.kind != "f":
-        raise ValueError(f"probability must be floats, or whole numbers of 8 or 16 bits, got {score.dtype}")
-    # NaN is neither.
+def _checked(score: NDArray[Any]) -> NDArray[Any]:
+    # NaN is neither at least 0 nor at most 1.
     fine = np.asarray((score >= 0) & (score <= 1))
     if not fine.all():
         raise ValueError(f"probability must be 0 to 1, got {score[~fine][0]}")
-    if levels is not None:
-        return _curve_of_steps(mask, np.rint(score * np.float64(levels - 1)).astype(np.int64), levels - 1)
+    return score
+
+
+def _exact_curve(mask: NDArray[np.bool_], score: NDArray[Any]) -> PixelCurve:
     distinct, every = np.unique(score, return_counts=True)
     of_truth, number = np.unique(score[mask], return_counts=True)
     truth = np.zeros(len(distinct), np.int64)
     truth[np.searchsorted(distinct, of_truth)] = number
     return PixelCurve(distinct[::-1], truth[::-1], (every - truth)[::-1])
+
+
+def _steps(score: NDArray[Any], levels: int | None) -> tuple[NDArray[np.int64], int]:
+    """Return the step, from 0, of each score, and the step that stands for 1."""
+    if score.dtype in (np.uint8, np.uint16):
+        return score.astype(np.int64), 255 if score.dtype == np.uint8 else 65535
+    if score.dtype.kind != "f" or levels is None:
+        raise ValueError(f"probability must be floats, or whole numbers of 8 or 16 bits, got {score.dtype}")
+    return np.rint(_checked(score) * np.float64(levels - 1)).astype(np.int64), levels - 1
 
 
 def _curve_of_steps(mask: NDArray[np.bool_], step: NDArray[np.int64], steps: int) -> PixelCurve:
