@@ -1,0 +1,290 @@
+"""Folders of label images: every format that people keep, and everything that goes wrong in them."""
+
+import io
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image, TiffImagePlugin
+
+from annotations.errors import AnnotationError, UsageError
+from evaluation.label_files import file_pairs, read_labels, read_probabilities
+from evaluation.mask_figures import MaskSettings
+from evaluation.mask_metrics import score_label_folders
+from evaluation.pixel_folders import score_class_folders, score_probability_folders
+
+LABELS = np.array([[0, 1, 1, 0], [0, 1, 300, 300], [0, 0, 300, 300]], np.uint16)
+SETTINGS = MaskSettings(resamples=0)
+
+
+def save(path: Path, pixels: np.ndarray, **options: object) -> Path:
+    path.parent.mkdir(exist_ok=True)
+    Image.fromarray(pixels).save(path, **options)
+    return path
+
+
+def save_stack(path: Path, pages: np.ndarray, **options: object) -> Path:
+    path.parent.mkdir(exist_ok=True)
+    first, *rest = (Image.fromarray(page) for page in pages)
+    first.save(path, save_all=True, append_images=rest, **options)
+    return path
+
+
+@pytest.mark.parametrize("name", ["a.png", "a.tif", "a.TIFF"])
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.int32])
+def test_labels_read_back_from_every_format(tmp_path: Path, name: str, dtype: type[np.integer]) -> None:
+    if name == "a.png" and dtype == np.int32:
+        name = "a.bmp"  # PNG ends at 16 bits
+        dtype = np.uint8
+    pixels = (LABELS % 200).astype(dtype)
+    read = read_labels(save(tmp_path / name, pixels, **({"compression": "tiff_lzw"} if "tif" in name.lower() else {})))
+    assert read.dtype.kind in "iu"
+    np.testing.assert_array_equal(read, pixels)
+
+
+@pytest.mark.parametrize("compression", [None, "tiff_lzw", "tiff_adobe_deflate"])
+def test_a_stack_reads_back_with_all_its_pages(tmp_path: Path, compression: str | None) -> None:
+    stack = np.stack([LABELS, LABELS * 0, LABELS[::-1]])
+    np.testing.assert_array_equal(read_labels(save_stack(tmp_path / "a.tif", stack, compression=compression)), stack)
+
+
+def test_a_big_endian_file_reads_as_plain_numbers(tmp_path: Path) -> None:
+    image = Image.fromarray(LABELS)
+    image.save(tmp_path / "a.tif", tiffinfo=TiffImagePlugin.ImageFileDirectory_v2(prefix=b"MM"))
+    read = read_labels(tmp_path / "a.tif")
+    assert read.dtype.isnative
+    np.testing.assert_array_equal(read, LABELS)
+
+
+def test_a_palette_reads_as_the_numbers_of_its_colours(tmp_path: Path) -> None:
+    image = Image.fromarray((LABELS % 7).astype(np.uint8)).convert("P")
+    image.putpalette([value for number in range(256) for value in (number, 0, 255 - number)])
+    image.save(tmp_path / "a.png")
+    np.testing.assert_array_equal(read_labels(tmp_path / "a.png"), LABELS % 7)
+
+
+def test_a_mask_of_one_bit_reads_as_one_object(tmp_path: Path) -> None:
+    Image.fromarray(LABELS > 0).save(tmp_path / "a.png")
+    np.testing.assert_array_equal(read_labels(tmp_path / "a.png"), LABELS > 0)
+    np.testing.assert_array_equal(read_probabilities(tmp_path / "a.png"), (LABELS > 0).astype(np.float32))
+
+
+def test_whole_numbers_stored_as_floats_are_labels_and_others_are_not(tmp_path: Path) -> None:
+    np.testing.assert_array_equal(read_labels(save(tmp_path / "a.tif", LABELS.astype(np.float32))), LABELS)
+    for value in (0.5, np.nan, np.inf, -1):
+        pixels = LABELS.astype(np.float32)
+        pixels[1, 1] = value
+        with pytest.raises(AnnotationError, match=r"b\.tif: label image must hold"):
+            read_labels(save(tmp_path / "b.tif", pixels))
+
+
+def test_negative_numbers_are_no_labels(tmp_path: Path) -> None:
+    with pytest.raises(AnnotationError, match=r"a\.tif: label image must hold numbers from 0, got -4"):
+        read_labels(save(tmp_path / "a.tif", np.full((2, 2), -4, np.int32)))
+
+
+def test_a_coloured_picture_is_no_label_image(tmp_path: Path) -> None:
+    with pytest.raises(AnnotationError, match=r"a\.png: label image must have one channel, got RGB"):
+        read_labels(save(tmp_path / "a.png", np.zeros((4, 4, 3), np.uint8)))
+
+
+def test_a_stack_that_imagej_wrote_as_one_page_is_refused_and_not_read_in_part(tmp_path: Path) -> None:
+    path = save(tmp_path / "a.tif", LABELS, description="ImageJ=1.54f\nimages=70\nslices=70\n")
+    with pytest.raises(AnnotationError, match="must hold its 70 pages as TIFF pages, got 1"):
+        read_labels(path)
+
+
+def test_pages_of_several_sizes_are_refused(tmp_path: Path) -> None:
+    pages = [Image.fromarray(LABELS), Image.fromarray(LABELS[:2])]
+    pages[0].save(tmp_path / "a.tif", save_all=True, append_images=pages[1:])
+    with pytest.raises(AnnotationError, match="pages of one size, 4 x 3, got 4 x 2 on page 1"):
+        read_labels(tmp_path / "a.tif")
+
+
+def test_a_stack_that_would_unpack_to_too_much_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("evaluation.label_files.LARGEST_STACK", 20)
+    with pytest.raises(AnnotationError, match="at most 20 voxels, got 4 x 3 x 2"):
+        read_labels(save_stack(tmp_path / "a.tif", np.stack([LABELS] * 2)))
+
+
+@pytest.mark.parametrize("name", ["a.png", "a.tif"])
+def test_a_file_cut_anywhere_is_refused_by_name_or_read_in_full(tmp_path: Path, name: str) -> None:
+    rng = np.random.default_rng(0)
+    pixels = rng.integers(0, 65535, (40, 30)).astype(np.uint16)
+    whole = save(tmp_path / name, pixels).read_bytes()
+    refused = 0
+    for length in range(0, len(whole), 37):
+        (tmp_path / name).write_bytes(whole[:length])
+        try:
+            np.testing.assert_array_equal(read_labels(tmp_path / name), pixels)
+        except AnnotationError as error:
+            refused += 1
+            assert str(error).startswith(str(tmp_path / name))
+    assert refused >= len(whole) // 37 - 3
+
+
+def test_random_bytes_in_a_file_never_end_in_a_traceback(tmp_path: Path) -> None:
+    rng = np.random.default_rng(1)
+    files = [save(tmp_path / "a.png", LABELS), save_stack(tmp_path / "a.tif", np.stack([LABELS] * 3))]
+    for path in files:
+        whole = np.frombuffer(path.read_bytes(), np.uint8)
+        for _ in range(300):
+            broken = whole.copy()
+            places = rng.integers(0, len(whole), int(rng.integers(1, 6)))
+            broken[places] = rng.integers(0, 256, len(places))
+            path.write_bytes(broken.tobytes())
+            try:
+                assert read_labels(path).ndim in (2, 3)
+            except AnnotationError as error:
+                assert str(path) in str(error)
+
+
+@pytest.mark.parametrize("content", [b"", b"not a picture", None])
+def test_what_is_no_picture_is_refused_by_name(tmp_path: Path, content: bytes | None) -> None:
+    path = tmp_path / "a.png"
+    if content is None:
+        path.mkdir()
+    else:
+        path.write_bytes(content)
+    with pytest.raises(AnnotationError, match=r"a\.png: "):
+        read_labels(path)
+    with pytest.raises(AnnotationError, match=r"b\.png: "):
+        read_labels(tmp_path / "b.png")
+    with pytest.raises(UsageError, match=r"a\.jpg: label image must be a file of"):
+        read_labels(tmp_path / "a.jpg")
+
+
+def folders(tmp_path: Path) -> tuple[Path, Path]:
+    truth, predicted = tmp_path / "truth", tmp_path / "predicted"
+    save(truth / "one.png", LABELS)
+    save(predicted / "one.tif", LABELS.astype(np.int32) * 2)
+    save_stack(truth / "stack.tif", np.stack([LABELS] * 2))
+    save_stack(predicted / "stack.tif", np.stack([LABELS, LABELS * 0]))
+    return truth, predicted
+
+
+def test_folders_are_scored_by_stems_over_formats_and_dimensions(tmp_path: Path) -> None:
+    truth, predicted = folders(tmp_path)
+    (truth / ".hidden.png").write_bytes(b"")
+    (predicted / "notes.txt").write_text("passed over")
+    metrics = score_label_folders(truth, predicted, SETTINGS)
+    assert [(image.name, image.truth, image.predicted) for image in metrics.images] == [("one", 2, 2), ("stack", 2, 2)]
+    # In the stack half of each object is found: IoU 0.5.
+    assert [row.tp for row in metrics.pooled] == [4, 4, 4, 4, 4, 2, 2, 2, 2]
+    assert json.dumps(metrics.to_json(), allow_nan=False)
+
+
+@pytest.mark.parametrize("lonely", ["truth", "predicted"])
+def test_files_without_a_partner_are_named_and_left_out_only_when_asked(tmp_path: Path, lonely: str) -> None:
+    truth, predicted = folders(tmp_path)
+    for number in range(7):
+        save(tmp_path / lonely / f"more{number}.png", LABELS)
+    with pytest.raises(AnnotationError, match=r"got none for more0\.png.*more4\.png and 2 more"):
+        score_label_folders(truth, predicted, SETTINGS)
+    metrics = score_label_folders(truth, predicted, SETTINGS, lenient=True)
+    assert len(metrics.images) == 2
+    assert metrics.without_partner == tuple(str(tmp_path / lonely / f"more{number}.png") for number in range(7))
+
+
+def test_folders_that_cannot_be_paired_are_refused(tmp_path: Path) -> None:
+    truth, predicted = folders(tmp_path)
+    with pytest.raises(AnnotationError, match="must be a directory, got nothing there"):
+        file_pairs(truth, tmp_path / "nowhere")
+    with pytest.raises(AnnotationError, match="must be a directory, got a file"):
+        file_pairs(truth / "one.png", predicted)
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(AnnotationError, match="got none"):
+        file_pairs(truth, tmp_path / "empty", lenient=True)
+    save(truth / "one.tif", LABELS)
+    with pytest.raises(AnnotationError, match=r"names of their own, got one\.png and one\.tif"):
+        file_pairs(truth, predicted)
+
+
+Scoring = Callable[[Path, Path], object]
+
+
+@pytest.mark.parametrize(
+    "score",
+    [
+        lambda truth, predicted: score_label_folders(truth, predicted, SETTINGS),
+        lambda truth, predicted: score_class_folders(truth, predicted, {"cell": 1}),
+        lambda truth, predicted: score_probability_folders(truth, predicted),
+    ],
+)
+def test_a_512_pixel_label_is_never_scored_against_a_472_pixel_output(tmp_path: Path, score: Scoring) -> None:
+    truth = save(tmp_path / "truth" / "a.png", np.ones((512, 512), np.uint8))
+    predicted = save(tmp_path / "predicted" / "a.png", np.ones((472, 472), np.uint8))
+    with pytest.raises(AnnotationError) as caught:
+        score(truth.parent, predicted.parent)
+    message = str(caught.value)
+    assert message.startswith(f"{predicted}: size must be 512 x 512 as of {truth}, got 472 x 472")
+
+
+def test_a_stack_is_not_scored_against_one_page(tmp_path: Path) -> None:
+    truth = save_stack(tmp_path / "truth" / "a.tif", np.stack([LABELS] * 5))
+    predicted = save(tmp_path / "predicted" / "a.tif", LABELS)
+    with pytest.raises(AnnotationError, match=r"must be 4 x 3 x 5 as of .*, got 4 x 3;"):
+        score_label_folders(truth.parent, predicted.parent, SETTINGS)
+
+
+def test_class_pictures_are_scored_by_class(tmp_path: Path) -> None:
+    classes = {"alive": 1, "dead": 2, "unseen": 5}
+    pixels = np.array([[0, 1, 1, 2]] * 2, np.uint8)
+    save(tmp_path / "truth" / "a.png", pixels)
+    save(tmp_path / "predicted" / "a.png", np.array([[0, 1, 2, 2]] * 2, np.uint8))
+    metrics = score_class_folders(tmp_path / "truth", tmp_path / "predicted", classes)
+    assert metrics.classes["alive"].dice == 2 / 3
+    assert metrics.classes["dead"].dice == 2 / 3
+    assert metrics.classes["unseen"].dice is None
+    assert (metrics.mean_dice, metrics.mean_iou, metrics.classes_left_out) == (2 / 3, 1 / 2, 1)
+    assert json.dumps(metrics.to_json(), allow_nan=False)
+
+
+@pytest.mark.parametrize("side", ["truth", "predicted"])
+def test_a_pixel_of_no_known_class_is_refused(tmp_path: Path, side: str) -> None:
+    for name in ("truth", "predicted"):
+        save(tmp_path / name / "a.png", np.array([[0, 1], [1, 7 if name == side else 1]], np.uint8))
+    with pytest.raises(AnnotationError, match=rf"{side}/a\.png: pixels must be one of \[0, 1\], got 7"):
+        score_class_folders(tmp_path / "truth", tmp_path / "predicted", {"cell": 1})
+
+
+@pytest.mark.parametrize("classes", [{}, {"a": 1, "b": 1}, {"a": -1}])
+def test_classes_without_numbers_of_their_own_are_refused(tmp_path: Path, classes: dict[str, int]) -> None:
+    with pytest.raises(UsageError, match="classes must have numbers of their own"):
+        score_class_folders(tmp_path, tmp_path, classes)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32])
+def test_probability_maps_are_scored_whatever_their_type(tmp_path: Path, dtype: type[np.generic]) -> None:
+    probability = np.array([[0, 51, 255, 102], [0, 204, 255, 0]])
+    factor = {np.uint8: 1, np.uint16: 257}.get(dtype, 1 / 255)
+    save(tmp_path / "predicted" / "a.tif", (probability * factor).astype(dtype))
+    save(tmp_path / "truth" / "a.png", np.array([[0, 0, 3, 3], [0, 1, 3, 0]], np.uint8))
+    every = score_probability_folders(tmp_path / "truth", tmp_path / "predicted")
+    assert every.pr_auc == 1.0
+    assert every.sweep.best_dice == 0.4
+    third = score_probability_folders(tmp_path / "truth", tmp_path / "predicted", value=3)
+    # Ranked: two hits, the miss at 0.8, a hit: (1 + 1 + 3 / 4) / 3
+    assert third.pr_auc == pytest.approx(2.75 / 3)
+    assert third.mean_l1_error == pytest.approx((0.2 + 0.6 + 0.8) / 8)
+    nothing = score_probability_folders(tmp_path / "truth", tmp_path / "predicted", value=9)
+    assert (nothing.pr_auc, nothing.undefined["pr_auc"]) == (None, "no-truth")
+
+
+@pytest.mark.parametrize("value", [1.5, -0.5, np.nan])
+def test_a_map_that_holds_no_probabilities_is_refused(tmp_path: Path, value: float) -> None:
+    path = save(tmp_path / "a.tif", np.full((2, 2), value, np.float32))
+    with pytest.raises(AnnotationError, match=r"a\.tif: probability map must hold floats 0 to 1, or 8 or 16 bits, got"):
+        read_probabilities(path)
+    with pytest.raises(AnnotationError, match="got int32"):
+        read_probabilities(save(tmp_path / "b.tif", np.ones((2, 2), np.int32)))
+
+
+def test_reading_leaves_the_file_as_it_is_and_the_array_writable(tmp_path: Path) -> None:
+    path = save(tmp_path / "a.png", LABELS)
+    before = path.read_bytes()
+    read_labels(path)[:] = 0
+    assert path.read_bytes() == before
+    assert Image.open(io.BytesIO(before)).size == (4, 3)
