@@ -20,9 +20,7 @@ from annotations.shapes import Region
 from annotations.tables import BoxDataset, pixels
 
 
-def read_boxes(
-    source: Path, naming: Naming, options: ReadOptions | None = None, progress: Progress | None = None
-) -> Reading:
+def read_boxes(source: Path, naming: Naming, options: ReadOptions, progress: Progress | None = None) -> Reading:
     """Return what a box dataset (its directory, or the dataset.json in it) holds.
 
     Without names to change, tables and classes are exactly those of its files. With parts, every part is linked anew.

@@ -41,7 +41,8 @@ class CocoDocument:
 
     `names` are the categories in the order of their ids. `image_rows` and `class_ids` give the row of each id. Of I
     images: `files`, their file names ("" without), `width` and `height` in pixels (0 without). Of N annotations:
-    `image_row` and `class_id` (-1 at fault), `xyxy` (N, 4) pixels (NaN without, or at fault) and `crowd`.
+    `image_row` and `class_id` (-1 at fault), `xyxy` (N, 4) pixels (NaN without, or at fault), and whether it is a
+    `crowd`, or one to `ignore`.
     """
 
     info: Mapping[str, Any]
@@ -57,6 +58,7 @@ class CocoDocument:
     class_id: NDArray[np.int64]
     xyxy: Boxes
     crowd: NDArray[np.bool_]
+    ignore: NDArray[np.bool_]
 
     def image_names(self) -> list[str]:
         """Return a different name for each image: its own `image_id`, its file's stem, its path or its number.
@@ -103,7 +105,8 @@ def read_coco_document(path: Path, on_fault: OnFault) -> CocoDocument:
         image_row=looked_up("annotations", rows, "image_id", image_rows, on_fault),
         class_id=looked_up("annotations", rows, "category_id", class_ids, on_fault),
         xyxy=boxes("annotations", rows, on_fault, optional=True),
-        crowd=np.array([bool(entry.get("iscrowd")) for entry in rows], np.bool_),
+        crowd=_marks(rows, "iscrowd"),
+        ignore=_marks(rows, "ignore"),
     )
 
 
@@ -113,7 +116,15 @@ def read_json(path: Path) -> object:
     Raises:
         FileRefused: it cannot be read, or is no JSON.
     """
-    data = read_plain(path, LARGEST_FILE)
+    return parsed(read_plain(path, LARGEST_FILE))
+
+
+def parsed(data: bytes) -> object:
+    """Return what JSON text holds; NaN and numbers of any length are read.
+
+    Raises:
+        FileRefused: it is no JSON.
+    """
     try:
         if not _HUGE_ID.search(data):
             return orjson.loads(data)
@@ -241,9 +252,10 @@ def boxes(name: str, entries: Entries, on_fault: OnFault, *, optional: bool = Fa
 
 
 def first_unique(namings: Sequence[Sequence[str]]) -> list[str]:
-    """Return for each row its name of the first naming in which it has one that no other row has; [] where that fails.
+    """Return for each row its name of the first naming in which it has one that no other row has.
 
-    Each naming gives a name for each row, "" for none.
+    Each naming gives a name for each row, "" for none. Where two rows would then be called the same, the first naming
+    that has different names for all; [] where none has.
     """
     counts = [Counter(names) for names in namings]
     chosen = [
@@ -265,6 +277,10 @@ def _sizes(entries: Entries, key: str, on_fault: OnFault) -> NDArray[np.int64]:
     return np.where(wrong | np.isnan(sizes), 0, sizes).astype(np.int64)
 
 
+def _marks(entries: Entries, key: str) -> NDArray[np.bool_]:
+    return np.array([bool(entry.get(key)) for entry in entries], np.bool_)
+
+
 def _categories(document: Mapping[str, Any]) -> tuple[tuple[str, ...], dict[Hashable, int]]:
     """Return the categories' names in the order of their ids, and the place of each id.
 
@@ -282,8 +298,8 @@ def _categories(document: Mapping[str, Any]) -> tuple[tuple[str, ...], dict[Hash
     names = [named[row] or str(listed[row]["id"]) for row in order]
     if len(set(names)) < len(names):
         raise FileRefused("bad-file", f"categories: name must be unique, got {', '.join(names)}")
-    place = {row: place for place, row in enumerate(order)}
-    return tuple(names), {value: place[row] for value, row in ids.items()}
+    value_of = {row: value for value, row in ids.items()}
+    return tuple(names), {value_of[row]: place for place, row in enumerate(order)}
 
 
 def _sort_key(value: object) -> tuple[bool, int, str]:

@@ -35,9 +35,7 @@ _LONGEST_GROUP = 40
 _LONGEST_TEXT = 500
 
 
-def read_coco(
-    source: Path, naming: Naming, options: ReadOptions | None = None, progress: Progress | None = None
-) -> Reading:
+def read_coco(source: Path, naming: Naming, options: ReadOptions, progress: Progress | None = None) -> Reading:
     """Return what a COCO JSON file, or those in a folder and below, hold; of a folder, each file may be a split.
 
     A file that is no COCO JSON is refused whole; an entry at fault refuses its image. Pictures are looked for below the
@@ -46,7 +44,6 @@ def read_coco(
     Raises:
         AnnotationError: the file is no COCO JSON, or the folder holds none that can be read.
     """
-    options = options or ReadOptions()
     root = Path(os.path.realpath(source if source.is_dir() else source.parent))
     findings: list[Finding] = []
     files = _read_files(source, root, findings)
@@ -341,14 +338,12 @@ def _with_marks_and_patches(read: Reading, files: Sequence[_File], options: Read
     documents = {file.source: file.document for file in files}
     table, images = read.dataset.annotations, read.dataset.images
     order, bounds = rows_by_image(images, table)
-    crowd = np.zeros(len(table), np.bool_)
-    ignore = np.zeros(len(table), np.bool_)
+    crowd, ignore = np.zeros(len(table), np.bool_), np.zeros(len(table), np.bool_)
     for row, source in enumerate(images.source.tolist()):
         own = order[bounds[row] : bounds[row + 1]]
         crowd[own] = documents[source].crowd[read.numbers[own]]
-        entries = documents[source].annotations
-        ignore[own] = [entries[number].get("ignore") in (1, True) for number in read.numbers[own].tolist()]
-    marked = replace(read.dataset, annotations=replace(table, crowd=crowd, ignore=ignore & ~crowd))
+        ignore[own] = documents[source].ignore[read.numbers[own]]
+    marked = replace(read.dataset, annotations=replace(table, crowd=crowd, ignore=ignore))
     outlined = any(entry.get("segmentation") for document in documents.values() for entry in document.annotations)
     patches = _patches(read, documents) if options.masks is not None and outlined else None
     return replace(read, dataset=marked, patches=patches)

@@ -4,9 +4,8 @@ import os
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from importlib import import_module
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
 from annotations.drawn import Progress, Reading
 from annotations.errors import AnnotationError, UsageError
@@ -57,24 +56,6 @@ Writer = Callable[[Path, Path, BoxDataset, PictureFiles], list[Finding]]
 Called with aside, final, the dataset and its pictures; returns what the form cannot hold, and what went amiss.
 """
 
-# Imported when they are needed: a form's reader may need a package that is slow to import.
-_READERS = {
-    "boxes": ("annotations.box_reader", "read_boxes"),
-    "coco": ("annotations.coco_reader", "read_coco"),
-    "csv": ("annotations.reference_csv_reader", "read_reference_csv"),
-    "labelme": ("annotations.labelme_folder", "read_labelme_folder"),
-    "pairs": ("annotations.picture_pairs", "read_pairs"),
-    "voc": ("annotations.voc_reader", "read_voc"),
-    "yolo": ("annotations.yolo_reader", "read_yolo"),
-}
-_WRITERS = {
-    "coco": ("annotations.coco_writer", "write_coco"),
-    "csv": ("annotations.reference_csv_writer", "write_reference_csv"),
-    "labelme": ("annotations.labelme_writer", "write_labelme"),
-    "voc": ("annotations.voc_writer", "write_voc"),
-    "yolo": ("annotations.yolo_writer", "write_yolo"),
-}
-
 
 def read_source(
     source: Path,
@@ -91,13 +72,29 @@ def read_source(
     """
     if form == "auto":
         form = detect_form(source)
-    if form not in _READERS:
-        raise UsageError(f"{source}: form must be one of {', '.join(FORMS_IN)}, got {form!r}")
-    options = options or ReadOptions()
-    if form == "labelme":
-        return _read_labelme(source, naming, options, progress)
-    reader: Reader = _imported(*_READERS[form])
-    return reader(source, naming, options, progress)
+    return _reader_of(form)(source, naming, options or ReadOptions(), progress)
+
+
+# Each is imported when it is needed: a form's reader may need a package that is slow to import.
+def _reader_of(form: str) -> Reader:
+    match form:
+        case "boxes":
+            from annotations.box_reader import read_boxes as reader
+        case "coco":
+            from annotations.coco_reader import read_coco as reader
+        case "csv":
+            from annotations.reference_csv_reader import read_reference_csv as reader
+        case "labelme":
+            return _read_labelme
+        case "pairs":
+            from annotations.picture_pairs import read_pairs as reader
+        case "voc":
+            from annotations.voc_reader import read_voc as reader
+        case "yolo":
+            from annotations.yolo_reader import read_yolo as reader
+        case _:
+            raise UsageError(f"form to read must be one of {', '.join(FORMS_IN)}, got {form!r}")
+    return reader
 
 
 def writer_of(form: str) -> Writer:
@@ -106,9 +103,19 @@ def writer_of(form: str) -> Writer:
     Raises:
         UsageError: the form is not known.
     """
-    if form not in _WRITERS:
-        raise UsageError(f"form must be one of {', '.join(_WRITERS)}, got {form!r}")
-    writer: Writer = _imported(*_WRITERS[form])
+    match form:
+        case "coco":
+            from annotations.coco_writer import write_coco as writer
+        case "csv":
+            from annotations.reference_csv_writer import write_reference_csv as writer
+        case "labelme":
+            from annotations.labelme_writer import write_labelme as writer
+        case "voc":
+            from annotations.voc_writer import write_voc as writer
+        case "yolo":
+            from annotations.yolo_writer import write_yolo as writer
+        case _:
+            raise UsageError(f"form to write must be one of {', '.join(FORMS_OUT)}, got {form!r}")
     return writer
 
 
@@ -122,10 +129,6 @@ def _read_labelme(source: Path, naming: Naming, options: ReadOptions, progress: 
     from annotations.outlines import labelme_patches
 
     return replace(read, patches=labelme_patches(read.dataset, read.numbers))
-
-
-def _imported(module: str, name: str) -> Any:  # noqa: ANN401
-    return getattr(import_module(module), name)
 
 
 _DRAWN_BY_HAND = ("coco", "labelme", "voc", "yolo")

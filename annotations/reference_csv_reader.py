@@ -31,9 +31,7 @@ _LARGEST = 1e9
 _FIRST_ROW = 2
 
 
-def read_reference_csv(
-    source: Path, naming: Naming, options: ReadOptions | None = None, progress: Progress | None = None
-) -> Reading:
+def read_reference_csv(source: Path, naming: Naming, options: ReadOptions, progress: Progress | None = None) -> Reading:
     """Return what a reference CSV file, or those in a folder and below, hold.
 
     The split is that which a file's name speaks of (`objects_train.csv`). A part belongs to the object with its
@@ -44,7 +42,6 @@ def read_reference_csv(
     Raises:
         AnnotationError: the source is no such file and holds none, or none that can be read.
     """
-    options = options or ReadOptions()
     root = Path(os.path.realpath(source if source.is_dir() else source.parent))
     findings: list[Finding] = []
     tables = _read_tables(source, root, findings)

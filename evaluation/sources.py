@@ -9,36 +9,46 @@ from annotations.findings import CODES
 from annotations.tables import BoxDataset, Detections
 from evaluation.coco_json import read_coco_results, read_coco_truth
 
-_TRUTHS = "a box dataset (a directory with dataset.json), a folder of Labelme files or a COCO JSON file"
+_TRUTHS = (
+    "a box dataset (a directory with dataset.json), a folder of Labelme files or of another form that convert reads, "
+    "reference CSV or a COCO JSON file"
+)
 _RESULTS = "detections.csv or a COCO results JSON file"
 
 
 def read_truth(path: Path) -> BoxDataset:
-    """Return the truth of a box dataset, of a folder of Labelme files or of a COCO JSON file.
+    """Return the truth of a box dataset, of a COCO JSON file, or of a folder or file of any other form.
+
+    A COCO JSON file is taken as it stands; of the other forms, boxes are clipped and repeated ones dropped, as
+    converting them does.
 
     Raises:
         UsageError: there is nothing at `path`, or it is none of these.
         AnnotationError: it is damaged; file and entry are named.
     """
     if path.is_dir():
-        return read_dataset(path) if (path / "dataset.json").exists() else _read_labelme(path)
+        return read_dataset(path) if (path / "dataset.json").exists() else _read_other(path)
     if path.is_file() and path.name == "dataset.json":
         return read_dataset(path.parent)
     if path.is_file() and path.suffix.lower() == ".json":
         return read_coco_truth(path)
+    if path.is_file() and path.suffix.lower() in (".csv", ".yaml", ".yml", ".xml"):
+        return _read_other(path)
     raise UsageError(f"{path}: truth must be {_TRUTHS}, got {_what(path)}")
 
 
-def _read_labelme(path: Path) -> BoxDataset:
+def _read_other(path: Path) -> BoxDataset:
     # Reading pictures' sizes needs packages that the other forms of truth do without.
-    from annotations.labelme_folder import read_labelme_folder
+    from annotations.forms import detect_form, read_source
     from annotations.naming import Naming
 
-    read = read_labelme_folder(path, Naming({}, None, {}))
+    read = read_source(path, detect_form(path), Naming({}, None, {}))
     # A converter may leave out a damaged file and say so; figures over what is left would be figures of other data.
     for finding in read.findings:
         if CODES[finding.code][0] == "error":
-            raise AnnotationError(f"{path / finding.source}: {finding.message}")
+            place = path / finding.source if path.is_dir() else path
+            where = f"{place}: {finding.shape}" if finding.shape else place
+            raise AnnotationError(f"{where}: {finding.message}")
     return read.dataset
 
 

@@ -110,6 +110,22 @@ def test_detections_csv_and_a_box_dataset_are_read(tmp_path: Path) -> None:
         assert len(read_results(tmp_path / "detections.csv", truth)) == 0
 
 
+def test_a_crowd_is_truth_that_does_not_count(tmp_path: Path) -> None:
+    annotations = [ANNOTATION, {"id": 1, "image_id": 0, "category_id": 0, "bbox": [30, 10, 30, 30], "iscrowd": 1}]
+    truth = read_truth(written(tmp_path / "t.json", truth_json(annotations=annotations)))
+    inside = {"image_id": 0, "category_id": 0, "bbox": [40, 20, 5, 5], "score": 0.9}
+    found = read_results(written(tmp_path / "r.json", [*RESULTS, inside]), truth)
+    split = evaluate_splits(truth, found).splits["all"]
+    assert truth.annotations.crowd.tolist() == [False, True]
+    assert (split.truth, split.tp, split.fp, split.fn) == (1, 1, 0, 0)
+
+
+def test_a_box_that_leaves_its_image_is_scored_as_it_stands(tmp_path: Path) -> None:
+    truth = read_truth(written(tmp_path / "t.json", truth_json(annotations=[ANNOTATION | {"bbox": [-5, 2, 90, 9]}])))
+    boxes = pixels(truth.images, truth.annotations.image_row, truth.annotations.xyxy_rel)
+    np.testing.assert_allclose(boxes, [[-5, 2, 85, 11]], rtol=0, atol=1e-12)
+
+
 BOX_FAULTS = [
     [1, 2, 3],
     [1, 2, 3, "4"],
@@ -159,7 +175,6 @@ def test_a_result_that_does_not_fit_is_refused_by_entry(tmp_path: Path, change: 
     ("changes", "text"),
     [
         ({"annotations": [ANNOTATION, ANNOTATION]}, r"annotations\[1\]: id must be unique, got 0"),
-        ({"annotations": [ANNOTATION | {"iscrowd": 1}]}, r"annotations\[0\]: iscrowd must be 0"),
         ({"annotations": [ANNOTATION | {"image_id": 3}]}, r"annotations\[0\]: image_id must be one of"),
         ({"annotations": ["x"]}, r"annotations\[0\]: entry must be an object, got text"),
         ({"annotations": None}, r"annotations must be a list, got null"),
@@ -229,6 +244,25 @@ def test_a_damaged_labelme_file_is_refused_and_not_left_out(tmp_path: Path) -> N
 def test_an_empty_folder_is_refused(tmp_path: Path) -> None:
     with pytest.raises(AnnotationError, match="must hold Labelme files"):
         read_truth(tmp_path)
+
+
+CSV_HEADER = "image_id,image_height,image_width,object_id,class,xmin,ymin,xmax,ymax\n"
+
+
+def test_reference_csv_is_a_truth(tmp_path: Path) -> None:
+    (tmp_path / "objects_test.csv").write_text(CSV_HEADER + "a,47,61,0,code,1.25,2.5,11.25,22.5\n")
+    for path in (tmp_path, tmp_path / "objects_test.csv"):
+        truth = read_truth(path)
+        assert truth.images.split.tolist() == ["test"]
+        boxes = pixels(truth.images, np.array([0]), truth.annotations.xyxy_rel)
+        np.testing.assert_allclose(boxes, [[1.25, 2.5, 11.25, 22.5]], rtol=0, atol=1e-12)
+
+
+def test_a_row_of_reference_csv_at_fault_is_refused_and_not_left_out(tmp_path: Path) -> None:
+    rows = "a,47,61,0,code,1,2,11,22\nb,47,61,1,code,1,2,x,22\n"
+    (tmp_path / "t.csv").write_text(CSV_HEADER + rows)
+    with pytest.raises(AnnotationError, match=r"t\.csv: row 3: xmax must be a finite number of pixels, got 'x'"):
+        read_truth(tmp_path / "t.csv")
 
 
 @pytest.mark.parametrize("name", ["../secret.jpg", "/etc/secret.jpg", "..\\secret.jpg", "C:\\secret.jpg"])
