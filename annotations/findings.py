@@ -51,6 +51,7 @@ CODES: Mapping[str, tuple[str, str]] = {
     "unrotated-size": ("warn", "The annotated size is the file's without its EXIF rotation; the boxes are as drawn."),
     "unused-name": ("warn", "A class, part or label given on the command line is no label of the data."),
     "unfollowed-link": ("warn", "A link to a folder outside the source folder was not followed."),
+    "unlisted": ("warn", "Pictures with label files lie in the folder, but nothing lists them; they were left out."),
     "not-voc": ("warn", "The XML file is of another kind and was left out."),
     "crowd": ("warn", "The region stands for many objects (iscrowd); it is kept, and counts as no object."),
     "images-lost": ("warn", "The form has no place for images without boxes; they are not in what was written."),

@@ -3,7 +3,7 @@
 import os
 import posixpath
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -41,7 +41,9 @@ def read_yolo(source: Path, naming: Naming, options: ReadOptions, progress: Prog
     findings: list[Finding] = []
     folder = read_yolo_folder(source, options.pictures, findings)
     labels = {picture: label_path(picture) for picture in sorted(folder.splits)}
-    labels |= _found_apart(folder, labels, options.pictures, findings)
+    present = {picture: label_path(picture) for picture in files_below(folder.files.root, "", SUFFIXES, [])}
+    findings += _unlisted(folder, present)
+    labels |= _found_apart(folder, labels, set(present.values()), options.pictures, findings)
     if not labels:
         got = "".join(f"; {finding.source}: {finding.message}" for finding in findings[:1])
         raise AnnotationError(f"{source}: source must hold pictures for its labels, got none{got}")
@@ -126,16 +128,26 @@ def _told_of_all(folder: YoloFolder, reader: _PictureReader) -> Iterator[Finding
         yield Finding("split-conflict", "", "", "", f"{message}; they are in none")
 
 
+def _unlisted(folder: YoloFolder, present: Mapping[str, str]) -> Iterator[Finding]:
+    root = folder.files.root
+    found = [path for path, label in present.items() if path not in folder.splits and (root / label).is_file()]
+    if found:
+        message = f"{len(found)} pictures with label files are in no list of data.yaml, {found[0]} first; left out"
+        yield Finding("unlisted", "", "", "", message)
+
+
 def _found_apart(
-    folder: YoloFolder, labels: dict[str, str], pictures: Path | None, findings: list[Finding]
+    folder: YoloFolder, labels: dict[str, str], present: set[str], pictures: Path | None, findings: list[Finding]
 ) -> dict[str, str]:
-    """Return the pictures of label files that no listed picture has, where the user says where pictures lie.
+    """Return the pictures of label files that no picture has, where the user says where pictures lie.
+
+    `present` are the label files of all pictures in the folder, listed or not.
 
     The other such files are findings, for their boxes are lost.
     """
     search = PictureSearch(folder.files.root, (), pictures) if pictures is not None else None
     apart: dict[str, str] = {}
-    for label in _orphans(folder, set(labels.values())):
+    for label in _orphans(folder, set(labels.values()), present):
         key = posixpath.splitext(label)[0]
         place = search.of_image(key, []) if search is not None else None
         if place is not None and place.found and place.path not in labels:
@@ -149,19 +161,13 @@ def _found_apart(
     return apart
 
 
-def _orphans(folder: YoloFolder, known: set[str]) -> list[str]:
+def _orphans(folder: YoloFolder, known: set[str], present: set[str]) -> list[str]:
     """Return the label files without a picture in the folders of `known` ones; of all folders, where none is known."""
     folders = {posixpath.dirname(label) for label in known}
     root = folder.files.root
-    unheeded: list[Finding] = []
-    texts = {path for place in sorted(folders or {""}) for path in files_below(root, place, {".txt"}, unheeded)}
-    found = [path for path in texts - known if not folders or posixpath.dirname(path) in folders]
-    found = sorted(path for path in found if _is_label(folder, path))
-    if not found:
-        return []
-    # A list may name some of the pictures only: the others' label files are not without a picture.
-    unlisted = {label_path(picture) for picture in files_below(root, "", SUFFIXES, unheeded)}
-    return [path for path in found if path not in unlisted]
+    texts = {path for place in sorted(folders or {""}) for path in files_below(root, place, {".txt"}, [])}
+    found = [path for path in texts - known - present if not folders or posixpath.dirname(path) in folders]
+    return sorted(path for path in found if _is_label(folder, path))
 
 
 def _is_label(folder: YoloFolder, path: str) -> bool:
