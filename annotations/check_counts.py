@@ -72,11 +72,13 @@ def check_input(dataset: BoxDataset, input_size: int) -> Iterator[Sighting]:
         rows = np.flatnonzero(dataset.annotations.class_id == dataset.classes.index(label))
         if not sizes.below or sizes.below <= (1 - NEARLY_ALL) * len(rows):
             continue
-        smallest_first = rows[np.argsort(shorter[rows], kind="stable")]
-        image_rows = dataset.annotations.image_row[smallest_first].tolist()
+        smallest_first = rows[np.argsort(shorter[rows], kind="stable")][: sizes.below]
+        image_rows, first = np.unique(dataset.annotations.image_row[smallest_first], return_index=True)
         views = [
-            View(image_row, (int(row),), f"{label} {shorter[row]:.1f} px")
-            for image_row, row in zip(image_rows, smallest_first, strict=True)
+            View(int(image_row), (int(row),), f"{label} {shorter[row]:.1f} px")
+            for image_row, row in sorted(
+                zip(image_rows, smallest_first[first], strict=True), key=lambda p: shorter[p[1]]
+            )
         ]
         message = (
             f"{label!r} should have {SMALLEST_SIDE:.0f} pixels or more on its shorter side at input {input_size}, got"

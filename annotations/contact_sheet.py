@@ -129,6 +129,8 @@ def _tile(dataset: BoxDataset, boxes: _BoxesByImage, view: View) -> Picture:
     small = np.array(cv2.resize(crop, (width, height), interpolation=method), np.uint8)
     placed = (xyxy - np.array([left, top, left, top])) * shrink
     for box, is_meant in sorted(zip(placed.tolist(), meant.tolist(), strict=True), key=lambda pair: pair[1]):
+        if is_meant:
+            _draw(small, box, (0, 0, 0), 4)
         _draw(small, box, VERMILION if is_meant else SKY, 2 if is_meant else 1)
     y, x = (TILE - height) // 2, (TILE - width) // 2
     tile[y : y + height, x : x + width] = small
@@ -150,7 +152,6 @@ def _crop(meant: Boxes, width: int, height: int) -> tuple[int, int, int, int]:
 def _draw(picture: Picture, box: Sequence[float], colour: Colour, line: int) -> None:
     # Far outside what is shown, coordinates would not fit OpenCV's integers.
     left, top, right, bottom = (round(min(max(value, -10.0), TILE + 10.0)) for value in box)
-    cv2.rectangle(picture, (left, top), (right - 1, bottom - 1), (0, 0, 0), line + 1, cv2.LINE_AA)
     cv2.rectangle(picture, (left, top), (right - 1, bottom - 1), colour, line, cv2.LINE_AA)
 
 
