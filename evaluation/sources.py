@@ -32,9 +32,18 @@ def read_truth(path: Path) -> BoxDataset:
         return read_dataset(path.parent)
     if path.is_file() and path.suffix.lower() == ".json":
         return read_coco_truth(path)
-    if path.is_file() and path.suffix.lower() in (".csv", ".yaml", ".yml", ".xml"):
+    if path.is_file() and _is_other_form(path):
         return _read_other(path)
     raise UsageError(f"{path}: truth must be {_TRUTHS}, got {_what(path)}")
+
+
+def _is_other_form(path: Path) -> bool:
+    from annotations.forms import detect_form
+
+    try:
+        return detect_form(path) != "labelme"
+    except AnnotationError:
+        return False
 
 
 def _read_other(path: Path) -> BoxDataset:
