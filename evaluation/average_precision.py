@@ -9,6 +9,8 @@ from evaluation.curves import Curve
 
 IOU_THRESHOLDS = np.linspace(0.5, 0.95, 10)
 """The IoU thresholds of AP@[.5:.95]. Source: pycocotools `Params.setDetParams`, to the last bit."""
+AT_50, AT_75 = 0, 5
+"""Where among them AP@.5 and AP@.75 are."""
 
 # Source: pycocotools `Params.setDetParams`, to the last bit (i / 100 differs at ten of the points).
 _RECALLS_101 = np.linspace(0.0, 1.0, 101)

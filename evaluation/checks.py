@@ -1,13 +1,26 @@
-"""Detections that cannot be scored are refused before anything is computed, each with its row."""
+"""Truth and detections that cannot be scored are refused before anything is computed, each with its row."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from annotations.errors import AnnotationError
-from annotations.tables import BoxDataset, Detections
+from annotations.tables import Annotations, BoxDataset, Detections
 
 FARTHEST = 1e6
 """Image sizes that a box may lie away from its image: beyond, its area is a number without meaning."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Check:
+    """What the values of a column must be, and the (N,) mask of the rows where they are not."""
+
+    column: str
+    must: str
+    bad: NDArray[np.bool_]
+    values: NDArray[np.generic]
 
 
 def check_detections(
@@ -21,28 +34,62 @@ def check_detections(
         AnnotationError: an unknown image or class, a score or coordinate that is NaN, infinite or absurd, an inverted
             box, a box without area, or an object_id that stands twice; the first such row is named.
     """
-    xyxy, score = detections.xyxy_rel, detections.score
-    size = xyxy[:, 2:] - xyxy[:, :2]
+    _refuse(_checks_of_detections(dataset, detections, empty_boxes), name)
+
+
+def check_truth(dataset: BoxDataset, *, name: str = "truth") -> None:
+    """Refuse truth that does not fit its own images and classes or is no boxes.
+
+    Raises:
+        AnnotationError: as for detections; the first such row is named.
+    """
+    _refuse(_checks_of_boxes(dataset, dataset.annotations, empty_boxes=False), name)
+
+
+def scorable_detections(dataset: BoxDataset, detections: Detections) -> tuple[Detections, Mapping[str, int]]:
+    """Return the detections without those that `check_detections` would refuse, and how many of these there were.
+
+    The mapping has one entry for each fault that some row has, as text; a row counts for its first fault.
+    """
+    good, dropped = np.ones(len(detections), np.bool_), {}
+    for check in _checks_of_detections(dataset, detections, empty_boxes=False):
+        first = check.bad & good
+        if first.any():
+            dropped[f"{check.column} must {check.must}"] = int(first.sum())
+            good &= ~check.bad
+    return (detections, {}) if not dropped else (detections.take(good), dropped)
+
+
+def _refuse(checks: list[_Check], name: str) -> None:
+    for check in checks:
+        if check.bad.any():
+            row = int(np.argmax(check.bad))
+            got = check.values[row].tolist()
+            raise AnnotationError(f"{name}: row {row}: {check.column} must {check.must}, got {got}")
+
+
+def _checks_of_detections(dataset: BoxDataset, detections: Detections, empty_boxes: bool) -> list[_Check]:
+    image, label, *boxes = _checks_of_boxes(dataset, detections, empty_boxes)
+    return [image, label, _Check("score", "be finite", ~np.isfinite(detections.score), detections.score), *boxes]
+
+
+def _checks_of_boxes(dataset: BoxDataset, boxes: Annotations | Detections, empty_boxes: bool) -> list[_Check]:
+    xyxy = boxes.xyxy_rel
+    with np.errstate(invalid="ignore"):
+        width, height = xyxy[:, 2] - xyxy[:, 0], xyxy[:, 3] - xyxy[:, 1]
+    flat = (width < 0) | (height < 0) if empty_boxes else (width <= 0) | (height <= 0)
+    must = "not be inverted" if empty_boxes else "have xmin < xmax and ymin < ymax"
     images, classes = len(dataset.images), len(dataset.classes)
-    smallest = "not be inverted" if empty_boxes else "have xmin < xmax and ymin < ymax"
-    checks: list[tuple[str, str, NDArray[np.bool_], NDArray[np.generic]]] = [
-        ("image_row", f"be 0 to {images - 1}", _outside(detections.image_row, images), detections.image_row),
-        ("class_id", f"be 0 to {classes - 1}", _outside(detections.class_id, classes), detections.class_id),
-        ("score", "be finite", ~np.isfinite(score), score),
-        ("xyxy_rel", "be finite", np.asarray(~np.isfinite(xyxy).all(axis=1)), xyxy),
-        (
-            "xyxy_rel",
-            f"be within {FARTHEST:g} sizes of its image",
-            np.asarray((np.abs(xyxy) > FARTHEST).any(axis=1)),
-            xyxy,
-        ),
-        ("xyxy_rel", smallest, np.asarray((size < 0 if empty_boxes else size <= 0).any(axis=1)), xyxy),
-        ("object_id", "be unique", _repeated(detections.object_id), detections.object_id),
+    endless = np.asarray(~np.isfinite(xyxy).all(axis=1))
+    far = np.asarray((np.abs(xyxy) > FARTHEST).any(axis=1))
+    return [
+        _Check("image_row", f"be 0 to {images - 1}", _outside(boxes.image_row, images), boxes.image_row),
+        _Check("class_id", f"be 0 to {classes - 1}", _outside(boxes.class_id, classes), boxes.class_id),
+        _Check("xyxy_rel", "be finite", endless, xyxy),
+        _Check("xyxy_rel", f"be within {FARTHEST:g} sizes of its image", far, xyxy),
+        _Check("xyxy_rel", must, flat, xyxy),
+        _Check("object_id", "be unique", _repeated(boxes.object_id), boxes.object_id),
     ]
-    for column, expected, bad, values in checks:
-        if bad.any():
-            row = int(np.argmax(bad))
-            raise AnnotationError(f"{name}: row {row}: {column} must {expected}, got {values[row].tolist()}")
 
 
 def _outside(number: NDArray[np.int64], count: int) -> NDArray[np.bool_]:
@@ -51,6 +98,8 @@ def _outside(number: NDArray[np.int64], count: int) -> NDArray[np.bool_]:
 
 def _repeated(number: NDArray[np.int64]) -> NDArray[np.bool_]:
     """Return the (N,) mask of the rows whose number stood in an earlier row."""
+    if (number[1:] > number[:-1]).all():
+        return np.zeros(len(number), np.bool_)
     first = np.unique(number, return_index=True)[1]
     repeated = np.ones(len(number), np.bool_)
     repeated[first] = False

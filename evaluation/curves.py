@@ -8,6 +8,11 @@ from numpy.typing import NDArray
 from annotations.columns import column
 from evaluation.matching import MatchTable, grouped
 
+IN_ORDER = "in-order"
+TIES = (IN_ORDER, "hits-first", "misses-first")
+"""How detections with the very same score are ranked: as they stand (by image, then by row, as pycocotools does), or
+the best or the worst way there is. Where the last two differ, the figure depends on an order that means nothing."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Curve:
@@ -62,11 +67,14 @@ class Curve:
         return np.flatnonzero(np.append(self.score[1:] != self.score[:-1], np.ones(min(1, len(self)), np.bool_)))
 
 
-def class_curves(table: MatchTable, classes: int) -> list[Curve]:
+def class_curves(table: MatchTable, classes: int, ties: str = IN_ORDER) -> list[Curve]:
     """Return the curve of each class id from 0 to `classes` - 1, also of those without truth or detections.
 
-    What is ignored, detections and truth, is in no curve.
+    What is ignored, detections and truth, is in no curve. `ties` is one of TIES.
     """
+    if ties != IN_ORDER:
+        behind = ~table.hit if ties == "hits-first" else table.hit
+        table = table.take(np.lexsort((behind, -table.score)))
     counted, wanted = np.flatnonzero(~table.ignored), np.flatnonzero(~table.every_truth_ignored)
     rows = _by_class(counted, table.class_id[counted], classes)
     truths = _by_class(wanted, table.every_truth_class_id[wanted], classes)

@@ -1,13 +1,22 @@
 """One rule for what has no value: None, and a stable word that says why. 0/0 is never 0.
 
-| truth | detections at the threshold | AP         | precision | recall | F1    |
-|-------|-----------------------------|------------|-----------|--------|-------|
-| some  | some                        | value      | value     | value  | value |
-| some  | none                        | value or 0 | None      | 0      | 0     |
-| none  | some                        | None       | 0         | None   | 0     |
-| none  | none                        | None       | None      | None   | None  |
+| truth | detections at the threshold | AP         | precision | recall | F1    | FP per image | calibration     |
+|-------|-----------------------------|------------|-----------|--------|-------|--------------|-----------------|
+| some  | some                        | value      | value     | value  | value | value        | value           |
+| some  | none                        | value or 0 | None      | 0      | 0     | 0            | value or None   |
+| none  | some                        | None       | 0         | None   | 0     | value        | value           |
+| none  | none                        | None       | None      | None   | None  | 0            | value or None   |
 
-AP does not look at the threshold: with truth, and without any detections, it is 0.
+It holds for a class, for the sums over classes of a split, and for each size and each image flag.
+
+- AP (AP@.5, AP@.75, AP@[.5:.95], the two ends of a tie report) does not look at the threshold: with truth, and without
+  any detections, it is 0. Means are taken over the classes with truth, and say how many classes they leave out.
+- Calibration (ECE, MCE) looks at every detection that is not ignored, whatever its score: None without any.
+- An image without truth and without detections changes nothing but how many images there are.
+- False positives per image on images without truth are None where every image has truth.
+- A class in one split only is, in the others, a class without truth. Zero images: everything is None, `no-images`.
+- Truth that is ignored (a crowd, VOC's difficult) is no truth, and a detection that took it no detection, except that
+  an image that holds such truth is no image without truth.
 """
 
 NO_IMAGES = "no-images"
@@ -18,6 +27,8 @@ NEITHER = "no-truth-and-no-detections"
 NEITHER_AT_THRESHOLD = "no-truth-and-no-detections-at-threshold"
 TOO_FEW_IMAGES = "too-few-images"
 NOT_ASKED = "not-asked"
+NO_EMPTY_IMAGES = "no-images-without-truth"
+NO_SHARES = "scores-outside-0-1"
 
 MEANINGS = {
     NO_IMAGES: "there are no images",
@@ -28,6 +39,8 @@ MEANINGS = {
     NEITHER_AT_THRESHOLD: "there is nothing to find and nothing was detected at the threshold",
     TOO_FEW_IMAGES: "fewer than two images (or groups of images) have something to find",
     NOT_ASKED: "it was not asked for",
+    NO_EMPTY_IMAGES: "every image has something in it",
+    NO_SHARES: "a score lies outside 0 to 1, so it is no probability",
 }
 """Every reason word of `undefined`, with what it means."""
 
@@ -47,6 +60,16 @@ def why_no_precision(images: int, detections: int) -> str:
 def why_no_recall(images: int) -> str:
     """Return why recall and AP have no value, given that there is no truth."""
     return NO_TRUTH if images else NO_IMAGES
+
+
+def why_no_calibration(images: int) -> str:
+    """Return why a calibration has no value, given that there are no detections."""
+    return NO_DETECTIONS if images else NO_IMAGES
+
+
+def why_no_rate(images: int) -> str:
+    """Return why a number for each image without truth has no value, given that there are no such images."""
+    return NO_EMPTY_IMAGES if images else NO_IMAGES
 
 
 def why_no_f1(images: int, detections: int) -> str:

@@ -1,8 +1,8 @@
 """The figures of a scoring: what they were asked to be, and what came out, for each split and class."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
-from typing import Any
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields, is_dataclass
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,48 +11,105 @@ from annotations.columns import column
 from annotations.errors import UsageError
 from evaluation.average_precision import READINGS
 from evaluation.bootstrap import Interval
+from evaluation.calibration import BINS
+from evaluation.curves import IN_ORDER, TIES
 from evaluation.matching import MATCHINGS, MatchTable
+from evaluation.thresholds import GIVEN, ThresholdRule
 
 SCHEMA = 1
+MOST_BINS = 100
 
 
 @dataclass(frozen=True, slots=True)
 class ScoreSettings:
     """How figures are made.
 
-    `iou` is the least IoU of a hit for precision, recall, F1 and the counts (ap50 and ap have their own); `threshold`
-    is one score threshold for all classes, or None for the best F1 of each class on val (see `thresholds`);
-    `max_detections` keeps the best of each image and class (None: all); `resamples` 0 makes no intervals.
+    `iou` is the least IoU of a hit for precision, recall, F1 and the counts (the APs have their own); `threshold` is
+    one score threshold for all classes, or the rule that chooses one for each class on val (see `thresholds`; None:
+    the best F1); `max_detections` keeps the best of each image and class (None: all); `resamples` 0 makes no intervals;
+    `score_floor` leaves out all detections with a lower score before anything is computed; `ties` is how APs rank
+    equal scores; `bins` those of the calibration; `preset` the name of the preset that these settings began with.
     """
 
     iou: float = 0.5
     matching: str = "coco"
     ap: str = "coco-101"
-    threshold: float | None = None
+    threshold: float | ThresholdRule | None = None
     max_detections: int | None = None
     resamples: int = 1000
     seed: int = 0
+    score_floor: float | None = None
+    ties: str = IN_ORDER
+    bins: int = BINS
+    preset: str | None = None
 
     def __post_init__(self) -> None:
-        checks = (
+        for name, expected, fine in (*self._checks_of_scores(), *self._checks_of_names(), *self._checks_of_counts()):
+            if not fine:
+                raise UsageError(f"{name} must be {expected}, got {getattr(self, name)}")
+
+    def _checks_of_scores(self) -> list[tuple[str, str, bool]]:
+        given, floor = self.threshold, self.score_floor
+        return [
             ("iou", "above 0 and at most 1", 0 < self.iou <= 1),
+            ("threshold", "a finite number", not isinstance(given, float | int) or bool(np.isfinite(given))),
+            ("score_floor", "a finite number", floor is None or bool(np.isfinite(floor))),
+        ]
+
+    def _checks_of_names(self) -> list[tuple[str, str, bool]]:
+        return [
             ("matching", f"one of {', '.join(MATCHINGS)}", self.matching in MATCHINGS),
             ("ap", f"one of {', '.join(READINGS)}", self.ap in READINGS),
-            ("threshold", "a finite number", self.threshold is None or bool(np.isfinite(self.threshold))),
+            ("ties", f"one of {', '.join(TIES)}", self.ties in TIES),
+        ]
+
+    def _checks_of_counts(self) -> list[tuple[str, str, bool]]:
+        return [
             ("max_detections", "at least 1", self.max_detections is None or self.max_detections >= 1),
             ("resamples", "at least 0", self.resamples >= 0),
             ("seed", "at least 0", self.seed >= 0),
-        )
-        for name, expected, fine in checks:
-            if not fine:
-                raise UsageError(f"{name} must be {expected}, got {getattr(self, name)}")
+            ("bins", f"1 to {MOST_BINS}", 1 <= self.bins <= MOST_BINS),
+        ]
+
+    @property
+    def threshold_rule(self) -> str:
+        """Return the name of the rule that chooses the thresholds, or `given`."""
+        rule = ThresholdRule() if self.threshold is None else self.threshold
+        return str(rule) if isinstance(rule, ThresholdRule) else GIVEN
+
+
+class Range(NamedTuple):
+    """The lowest and the highest that a figure can be."""
+
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, slots=True)
+class SliceMetrics:
+    """The APs over a part of a split: the objects of a size, or the images with a flag.
+
+    `truth` counts the objects to find in its `images`. For several classes the APs are means over those with truth;
+    `classes_without_truth` says how many are left out. None has its reason in `undefined`.
+    """
+
+    images: int
+    truth: int
+    classes_without_truth: int
+    ap50: float | None
+    ap75: float | None
+    ap: float | None
+    undefined: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class ClassMetrics:
     """The figures of one class in one split; None has its reason in `undefined`.
 
-    `detections` counts all of them, `tp` + `fp` those with at least the threshold's score.
+    `detections` counts all of them; `tp` + `fp` are those with at least the threshold's score that are not ignored.
+    `ap50_ties` is AP@.5 with the misses first and with the hits first among equal scores. `ignored_truth` and
+    `ignored_detections` say how many count for nothing; `threshold_reached` is false where no threshold reached the
+    floor of the rule; `fp_per_image_without_truth` is over the images with nothing in them, of no class.
     """
 
     truth: int
@@ -68,15 +125,26 @@ class ClassMetrics:
     precision: float | None
     recall: float | None
     f1: float | None
+    ap75: float | None
+    ap50_ties: Range | None
+    fp_per_image: float | None
+    fp_per_image_without_truth: float | None
+    ece: float | None
+    mce: float | None
+    ignored_truth: int
+    ignored_detections: int
+    threshold_reached: bool
+    by_size: Mapping[str, SliceMetrics]
+    by_flag: Mapping[str, SliceMetrics]
     undefined: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class SplitMetrics:
-    """The figures of one split: counts are sums over all classes, `ap50` and `ap` means over the classes with truth.
+    """The figures of one split: counts are sums over all classes, the APs means over the classes with truth.
 
     `classes_without_truth` says how many classes those means leave out; `detections_on_images_without_truth` counts at
-    the thresholds.
+    the thresholds. `confusion` is the matrix of `evaluation.confusion`, `calibration` the table over all classes.
     """
 
     images: int
@@ -95,6 +163,18 @@ class SplitMetrics:
     precision: float | None
     recall: float | None
     f1: float | None
+    ap75: float | None
+    ap50_ties: Range | None
+    fp_per_image: float | None
+    fp_per_image_without_truth: float | None
+    ece: float | None
+    mce: float | None
+    ignored_truth: int
+    ignored_detections: int
+    by_size: Mapping[str, SliceMetrics]
+    by_flag: Mapping[str, SliceMetrics]
+    confusion: Mapping[str, Sequence[object]]
+    calibration: Mapping[str, Sequence[object]] | None
     undefined: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -121,28 +201,30 @@ class Metrics:
 
     def to_json(self) -> dict[str, Any]:
         """Return metrics.json's content: plain, with stable keys, and without NaN."""
+        settings = self.settings
         return {
             "schema": SCHEMA,
-            "iou": self.settings.iou,
-            "matching": self.settings.matching,
-            "ap": self.settings.ap,
-            "max_detections": self.settings.max_detections,
-            "resamples": self.settings.resamples,
-            "seed": self.settings.seed,
+            "preset": settings.preset,
+            "iou": settings.iou,
+            "matching": settings.matching,
+            "ap": settings.ap,
+            "ties": settings.ties,
+            "score_floor": settings.score_floor,
+            "max_detections": settings.max_detections,
+            "threshold_rule": settings.threshold_rule,
+            "resamples": settings.resamples,
+            "seed": settings.seed,
             "images_without_split": self.images_without_split,
             "splits": {name: _plain(split) for name, split in self.splits.items()},
         }
 
 
-def _plain(figures: ClassMetrics | SplitMetrics) -> dict[str, Any]:
-    """Return the figures as JSON holds them."""
-    values = {column.name: getattr(figures, column.name) for column in fields(figures)}
-    return {name: _plain_value(value) for name, value in values.items()}
-
-
-def _plain_value(value: object) -> object:
+def _plain(value: object) -> Any:  # noqa: ANN401
+    """Return a value as JSON holds it."""
     if isinstance(value, Interval):
         return [value.low, value.high]
+    if is_dataclass(value):
+        return {column.name: _plain(getattr(value, column.name)) for column in fields(value)}
     if isinstance(value, Mapping):
-        return {key: _plain(item) if isinstance(item, ClassMetrics) else item for key, item in value.items()}
-    return value
+        return {key: _plain(item) for key, item in value.items()}
+    return list(value) if isinstance(value, tuple) else value

@@ -74,8 +74,8 @@ def _boxes(dataset: BoxDataset, detections: Detections, metrics: Metrics, row: i
     table, kept, truth = metrics.table, kept_rows(metrics), dataset.annotations
     here = kept & (table.image_row == row)
     found = table.truth_row[here & table.hit]
-    truths = np.flatnonzero(truth.image_row == row)
-    hits, others = (table.detection_row[here & chosen] for chosen in (table.hit, ~table.hit))
+    truths = np.flatnonzero((truth.image_row == row) & ~table.every_truth_ignored)
+    hits, others = (table.detection_row[here & chosen] for chosen in (table.hit, table.false_positive))
     kinds = (
         ("truth", found, truth.class_id, truth.xyxy_rel, None),
         ("hit", hits, detections.class_id, detections.xyxy_rel, detections.score),

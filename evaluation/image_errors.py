@@ -41,9 +41,8 @@ def kept_rows(metrics: Metrics) -> NDArray[np.bool_]:
 def image_errors(metrics: Metrics, images: int) -> ImageErrors:
     """Return the counts of every image of the dataset, which has `images` of them."""
     table, kept = metrics.table, kept_rows(metrics)
-    hit = table.hit
     return ImageErrors(
-        truth=np.bincount(table.every_truth_image_row, minlength=images),
-        tp=np.bincount(table.image_row[kept & hit], minlength=images),
-        fp=np.bincount(table.image_row[kept & ~hit], minlength=images),
+        truth=np.bincount(table.every_truth_image_row[~table.every_truth_ignored], minlength=images),
+        tp=np.bincount(table.image_row[kept & table.hit], minlength=images),
+        fp=np.bincount(table.image_row[kept & table.false_positive], minlength=images),
     )

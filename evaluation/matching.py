@@ -72,11 +72,15 @@ class MatchTable:
         """Return the (N,) mask of the detections that found nothing and are not ignored."""
         return np.asarray((self.truth_row == _NOBODY) & ~self.ignored)
 
+    def take(self, rows: NDArray[np.int64] | NDArray[np.bool_]) -> Self:
+        """Return the table of these (K,) rows (or of a (N,) mask's true rows), in that order, with all truth."""
+        return replace(self, **{name: getattr(self, name)[rows] for name in _OF_DETECTIONS})
+
     def of_images(self, inside: NDArray[np.bool_]) -> Self:
         """Return the table of the images whose rows are true in `inside` (images,); rows keep their numbers."""
-        kept, truths = inside[self.image_row], inside[self.every_truth_image_row]
-        columns = {name: getattr(self, name)[kept] for name in _OF_DETECTIONS}
-        return replace(self, **columns, **{name: getattr(self, name)[truths] for name in _OF_TRUTH})
+        truths = inside[self.every_truth_image_row]
+        of_truth = {name: getattr(self, name)[truths] for name in _OF_TRUTH}
+        return replace(self.take(inside[self.image_row]), **of_truth)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -6,8 +6,9 @@ from annotations.tables import BoxDataset, Detections
 from evaluation.average_precision import IOU_THRESHOLDS
 from evaluation.checks import check_detections
 from evaluation.matching import candidates
-from evaluation.metrics import WHOLE, mean_or_none
+from evaluation.metrics import WHOLE
 from evaluation.precisions import average_precisions
+from evaluation.slices import mean_or_none
 
 
 def monitor_ap(truth: BoxDataset, detections: Detections) -> dict[str, float | None]:

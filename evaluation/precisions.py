@@ -4,33 +4,31 @@ The table of all detections is gone through once for each part; each IoU thresho
 that took a truth, for only at a hit does the curve take a step, and what lies between hits is counted beforehand.
 """
 
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from evaluation.average_precision import IOU_THRESHOLDS, area_under
+from evaluation.curves import IN_ORDER, TIES
 from evaluation.matching import Candidates
 from evaluation.pairs import Pairs
 from evaluation.sizes import ALL, size_range
 
-TIES = ("in-order", "hits-first", "misses-first")
-"""How detections with the very same score are ranked: as they stand (by image, then by row, as pycocotools does), or
-the best or the worst way there is. Where the last two differ, the figure depends on an order that means nothing."""
-
-Masks = Mapping[str, NDArray[np.bool_]]
+Name = TypeVar("Name", bound=Hashable)
 
 
 def average_precisions(
     found: Candidates,
-    parts: Masks,
+    parts: Mapping[Name, NDArray[np.bool_]],
     reading: str,
     *,
     size: str = ALL,
-    ties: str = "in-order",
+    ties: str = IN_ORDER,
     thresholds: NDArray[np.float64] = IOU_THRESHOLDS,
-) -> dict[str, NDArray[np.float64]]:
+) -> dict[Name, NDArray[np.float64]]:
     """Return for each of `parts`, masks (images,), the (thresholds, classes) APs; NaN where a class has no truth.
 
     `size` is a name of `evaluation.sizes`: truth of other sizes is ignored, and so are detections of other sizes that
@@ -44,7 +42,7 @@ def average_precisions(
     preferred, ignored_truth = found.preferred(size), found.ignored_truth(size)
     ranks = {name: _ranks(found, inside, size, ignored_truth) for name, inside in parts.items()}
     result = {name: np.full((len(thresholds), found.classes), np.nan) for name in parts}
-    runs = None if ties == "in-order" else _runs(found)
+    runs = None if ties == IN_ORDER else _runs(found)
     for row, threshold in enumerate(thresholds.tolist()):
         taken = found.taken(preferred, ignored_truth, threshold)
         for name, rank in ranks.items():

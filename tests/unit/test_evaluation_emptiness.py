@@ -4,6 +4,7 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from evaluation_sets import Row, dataset, detections, images
 
@@ -18,23 +19,42 @@ TRUTH: list[Row] = [(0, 0, BOX)]
 HIT: list[Row] = [(0, 0, BOX, 0.9)]
 STRAY: list[Row] = [(0, 0, AWAY, 0.9)]
 WEAK: list[Row] = [(0, 0, AWAY, 0.1)]
+NAMES = ("ap50", "precision", "recall", "f1", "fp_per_image", "fp_per_image_without_truth", "ece")
+AVERAGE_PRECISIONS = ("ap50", "ap75", "ap", "ap50_ties", "ap50_ci")
 
-CASES = [
-    # truth, detections, ap50, precision, recall, f1: a value, or the word that says why there is none
-    ("found", TRUTH, HIT, (1.0, 1.0, 1.0, 1.0)),
-    ("truth, a stray", TRUTH, STRAY, (0.0, 0.0, 0.0, 0.0)),
-    ("truth, no detections", TRUTH, [], (0.0, "no-detections", 0.0, 0.0)),
-    ("truth, none at the threshold", TRUTH, WEAK, (0.0, "no-detections-at-threshold", 0.0, 0.0)),
-    ("no truth, a stray", [], STRAY, ("no-truth", 0.0, "no-truth", 0.0)),
-    (
-        "no truth, none at the threshold",
+# truth, detections, and then of NAMES a value, or the word that says why there is none. Two images, threshold 0.5.
+CASES = {
+    "found": (TRUTH, HIT, (1.0, 1.0, 1.0, 1.0, 0.0, 0.0, 0.1)),
+    "truth, a stray": (TRUTH, STRAY, (0.0, 0.0, 0.0, 0.0, 0.5, 0.0, 0.9)),
+    "truth, no detections": (TRUTH, [], (0.0, "no-detections", 0.0, 0.0, 0.0, 0.0, "no-detections")),
+    "truth, none at the threshold": (TRUTH, WEAK, (0.0, "no-detections-at-threshold", 0.0, 0.0, 0.0, 0.0, 0.1)),
+    "no truth, a stray": ([], STRAY, ("no-truth", 0.0, "no-truth", 0.0, 0.5, 0.5, 0.9)),
+    "no truth, none at the threshold": (
         [],
         WEAK,
-        ("no-truth", "no-detections-at-threshold", "no-truth", "no-truth-and-no-detections-at-threshold"),
+        (
+            "no-truth",
+            "no-detections-at-threshold",
+            "no-truth",
+            "no-truth-and-no-detections-at-threshold",
+            0.0,
+            0.0,
+            0.1,
+        ),
     ),
-    ("neither", [], [], ("no-truth", "no-detections", "no-truth", "no-truth-and-no-detections")),
-]
-NAMES = ("ap50", "precision", "recall", "f1")
+    "neither": (
+        [],
+        [],
+        ("no-truth", "no-detections", "no-truth", "no-truth-and-no-detections", 0.0, 0.0, "no-detections"),
+    ),
+    "truth in every image": (
+        [*TRUTH, (1, 0, BOX)],
+        HIT,
+        (51 / 101, 1.0, 0.5, 2 / 3, 0.0, "no-images-without-truth", 0.1),
+    ),
+    "a stray in an image without truth": (TRUTH, [*HIT, (1, 0, AWAY, 0.8)], (1.0, 0.5, 1.0, 2 / 3, 0.5, 1.0, 0.45)),
+}
+NEITHER = CASES["neither"][2]
 
 
 def check(figures: ClassMetrics | SplitMetrics, expected: tuple[float | str, ...]) -> None:
@@ -43,20 +63,33 @@ def check(figures: ClassMetrics | SplitMetrics, expected: tuple[float | str, ...
             assert getattr(figures, name) is None, name
             assert figures.undefined[name] == value, name
         else:
-            assert getattr(figures, name) == value, name
+            assert getattr(figures, name) == pytest.approx(value, abs=1e-12), name
             assert name not in figures.undefined
+    for name in AVERAGE_PRECISIONS:
+        assert (getattr(figures, name) is None) == (name in figures.undefined), name
+        if isinstance(expected[0], str):
+            assert figures.undefined[name] == expected[0], name
+    for part in (*figures.by_size.values(), *figures.by_flag.values()):
+        for name in ("ap50", "ap75", "ap"):
+            reason = None if part.truth else ("no-truth" if part.images else "no-images")
+            assert part.undefined.get(name) == reason
+            assert (getattr(part, name) is None) == (reason is not None)
+        assert part.classes_without_truth == (part.truth == 0)
 
 
-@pytest.mark.parametrize(("truth", "found", "expected"), [case[1:] for case in CASES], ids=[case[0] for case in CASES])
+@pytest.mark.parametrize(("truth", "found", "expected"), CASES.values(), ids=CASES)
 def test_a_class_and_its_split_have_a_value_or_a_reason(
     truth: list[Row], found: list[Row], expected: tuple[float | str, ...]
 ) -> None:
-    table = images(2)
+    table = replace(images(2), flags=np.array(["blurred;old", ""]))
     metrics = evaluate_splits(dataset(table, truth), detections(table, found), ScoreSettings(threshold=0.5))
     split = metrics.splits["all"]
     check(split, expected)
     check(split.classes["code"], expected)
-    assert split.classes["code"].ap == split.ap == split.ap50
+    # The same at each IoU threshold, but for the rounding of a mean.
+    assert split.classes["code"].ap == split.ap == pytest.approx(split.ap50, abs=1e-12)
+    assert split.ap75 == split.ap50
+    assert list(split.by_flag) == ["blurred", "old"]
     json.dumps(metrics.to_json(), allow_nan=False)
 
 
@@ -67,7 +100,9 @@ def test_an_image_without_truth_and_detections_changes_no_figure(extra_truth: li
         table = images(count)
         found = detections(table, HIT)
         split = evaluate_splits(dataset(table, extra_truth), found, ScoreSettings(resamples=0)).splits["all"]
-        figures.append(replace(split, images=0, images_without_truth=0))
+        none = {"fp_per_image": None, "fp_per_image_without_truth": None, "by_size": {}}
+        classes = {name: replace(one, **none) for name, one in split.classes.items()}
+        figures.append(replace(split, images=0, images_without_truth=0, **none, classes=classes))
     assert figures[0] == figures[1]
 
 
@@ -104,9 +139,9 @@ def test_a_class_with_truth_that_is_never_detected_counts_as_zero_in_the_mean() 
 def test_a_class_in_one_split_only_has_a_reason_in_the_others() -> None:
     table = images(3, splits=("train", "val", "test"))
     metrics = evaluate_splits(dataset(table, TRUTH), detections(table, HIT))
-    check(metrics.splits["train"].classes["code"], (1.0, 1.0, 1.0, 1.0))
+    check(metrics.splits["train"].classes["code"], (1.0, 1.0, 1.0, 1.0, 0.0, "no-images-without-truth", 0.1))
     for name in ("val", "test"):
-        check(metrics.splits[name].classes["code"], CASES[-1][3])
+        check(metrics.splits[name].classes["code"], NEITHER)
 
 
 @pytest.mark.parametrize("classes", [("code",), ()])
@@ -114,7 +149,7 @@ def test_zero_images_have_a_reason_for_everything(classes: tuple[str, ...]) -> N
     table = images(0)
     split = evaluate_splits(dataset(table, [], classes=classes), detections(table, [])).splits["all"]
     for figures in (split, *split.classes.values()):
-        assert set(figures.undefined) == {"ap50", "ap", "ap50_ci", "precision", "recall", "f1"}
+        assert set(figures.undefined) == {*NAMES, *AVERAGE_PRECISIONS, "mce"}
         assert set(figures.undefined.values()) == {"no-images"}
 
 
@@ -133,3 +168,28 @@ def test_every_reason_word_is_used_and_has_a_meaning() -> None:
     names = [name for name, value in vars(evaluation.emptiness).items() if isinstance(value, str) and name.isupper()]
     # Once where it is defined, once in MEANINGS, and at least once where it is given.
     assert all(text.count(name) >= 3 for name in names)
+
+
+def test_a_truth_that_is_ignored_is_no_truth_but_its_image_is_not_empty() -> None:
+    table = images(2)
+    truth = dataset(table, [*TRUTH, (1, 0, AWAY)])
+    crowd = np.array([True, False])
+    for marks in ({"crowd": crowd}, {"ignore": crowd}, {"crowd": crowd, "ignore": crowd}):
+        marked = replace(truth, annotations=replace(truth.annotations, **marks))
+        split = evaluate_splits(marked, detections(table, HIT), ScoreSettings(threshold=0.5)).splits["all"]
+        assert (split.truth, split.ignored_truth, split.detections, split.ignored_detections) == (1, 1, 1, 1)
+        assert (split.ap50, split.precision, split.recall) == (0.0, None, 0.0)
+        assert split.undefined["ece"] == "no-detections"
+        assert split.images_without_truth == 0
+    only = replace(
+        dataset(table, TRUTH), annotations=replace(dataset(table, TRUTH).annotations, ignore=np.array([True]))
+    )
+    split = evaluate_splits(only, detections(table, [])).splits["all"]
+    assert (split.images_without_truth, split.undefined["ap50"], split.classes_without_truth) == (1, "no-truth", 1)
+
+
+def test_scores_outside_0_to_1_have_no_calibration_and_a_reason() -> None:
+    table = images(2)
+    split = evaluate_splits(dataset(table, TRUTH), detections(table, [(0, 0, BOX, 3.5)])).splits["all"]
+    assert (split.ece, split.mce, split.calibration) == (None, None, None)
+    assert split.undefined["ece"] == split.undefined["mce"] == "scores-outside-0-1"
