@@ -5,7 +5,6 @@ A row's number counts the header as row 1, as a spreadsheet shows it.
 """
 
 import csv
-import io
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,39 +12,83 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import orjson
 from numpy.typing import NDArray
 
 from annotations.errors import AnnotationError
+from annotations.words import Words
 
-_NEEDS_QUOTES = re.compile('[",\r\n]')
+_MARKS = ('"', ",", "\r", "\n")
+"""Letters that a cell may hold in quotes only."""
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 _INTEGER = re.compile(r"-?\d{1,18}", re.ASCII)
 _FIRST_ROW = 2
+_ROWS_TOGETHER = 2**16
+"""Rows whose cells are in memory at once."""
+
+Column = Sequence[object] | NDArray[Any] | Words
+"""The cells of a column. A float array of shape (N, k) stands for k columns."""
+
+
+def csv_text(header: Sequence[str], columns: Iterable[Column]) -> str:
+    """Return the CSV text of these columns; floats are written so that reading gives the same float64.
+
+    Raises:
+        ValueError: the columns differ in length.
+    """
+    all_columns = list(columns)
+    lengths = {_length(column) for column in all_columns}
+    if len(lengths) > 1:
+        raise ValueError(f"columns must have one length, got {sorted(lengths)}")
+    blocks = [",".join(_text_cells(header))]
+    for start in range(0, max(lengths, default=0), _ROWS_TOGETHER):
+        cells = [_cells(_rows(column, start, start + _ROWS_TOGETHER)) for column in all_columns]
+        blocks.append("\n".join(map(",".join, zip(*cells, strict=True))))
+    return "\n".join(blocks) + "\n"
+
+
+def integer_cells(values: NDArray[np.int64], empty: int) -> list[str]:
+    """Return the cells of a column of integers, in which the value `empty` is an empty cell."""
+    return ["" if cell == str(empty) else cell for cell in _number_cells(values)]
+
+
+def _length(column: Column) -> int:
+    return len(column.codes if isinstance(column, Words) else column)
+
+
+def _rows(column: Column, start: int, stop: int) -> Column:
+    return column.take(slice(start, stop)) if isinstance(column, Words) else column[start:stop]
+
+
+def _cells(values: Column) -> list[str]:
+    if isinstance(values, Words):
+        words = _text_cells(values.words)
+        return [words[code] for code in values.codes.tolist()]
+    if isinstance(values, np.ndarray) and values.dtype in (np.float64, np.int64):
+        return _number_cells(values)
+    return _text_cells(values.tolist() if isinstance(values, np.ndarray) else values)
+
+
+def _number_cells(values: NDArray[np.float64] | NDArray[np.int64]) -> list[str]:
+    if not np.isfinite(values).all():
+        # JSON has no such numbers; Python has words for them.
+        return [",".join(map(repr, row)) for row in values.reshape(len(values), -1).tolist()]
+    # The shortest digits that give the number back, as repr has them, and all at once.
+    text = orjson.dumps(np.ascontiguousarray(values), option=orjson.OPT_SERIALIZE_NUMPY).decode()
+    if not len(values):
+        return []
+    return text[1:-1].split(",") if values.ndim == 1 else text[2:-2].split("],[")
+
+
+def _text_cells(values: Iterable[object]) -> list[str]:
+    texts = [value if type(value) is str else str(value) for value in values]
+    together = "".join(texts)
+    return [_quoted(text) for text in texts] if any(mark in together for mark in _MARKS) else texts
 
 
 def _quoted(cell: str) -> str:
     # The csv module leaves a lone carriage return without quotes (until Python 3.13), and then cannot read it back.
-    return '"' + cell.replace('"', '""') + '"' if _NEEDS_QUOTES.search(cell) else cell
-
-
-Column = Sequence[object] | NDArray[Any]
-
-
-def csv_text(header: Sequence[str], columns: Iterable[Column]) -> str:
-    """Return the CSV text of these columns; floats are written so that reading gives the same float64."""
-    out = io.StringIO()
-    out.write(",".join(_cells(header)) + "\n")
-    for row in zip(*(_cells(values) for values in columns), strict=True):
-        out.write(",".join(row) + "\n")
-    return out.getvalue()
-
-
-def _cells(values: Column) -> list[str]:
-    if isinstance(values, np.ndarray) and values.dtype.kind == "f":
-        return [repr(value) for value in values.tolist()]
-    if isinstance(values, np.ndarray) and values.dtype.kind in "iu":
-        return [str(value) for value in values.tolist()]
-    return [_quoted(str(value)) for value in values]
+    return '"' + cell.replace('"', '""') + '"' if any(mark in cell for mark in _MARKS) else cell
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -11,11 +11,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from annotations.csvtable import Column, CsvTable, box_columns, csv_text, parent_column, read_csv
+from annotations.csvtable import Column, CsvTable, box_columns, csv_text, integer_cells, parent_column, read_csv
 from annotations.errors import AnnotationError, UsageError
 from annotations.findings import Finding, count_by_severity, findings_text
 from annotations.tables import NO_PARENT, SPLITS, Annotations, BoxDataset, Images
 from annotations.whole import is_free, whole_directory
+from annotations.words import Words
 
 SCHEMA = 1
 Attach = Callable[[Path, Images], tuple[Images, list[Finding]]]
@@ -25,6 +26,7 @@ LABELS = "labels"
 BOX_COLUMNS = (
     "image_id", "object_id", "parent_id", "group_id", "label", "xmin", "ymin", "xmax", "ymax", "shape_type",
 )  # fmt: skip
+_ANY_NAME = "name"
 UNCOUNTED = ("crowd", "ignore")
 """The columns of boxes.csv, 1 or 0, that only a dataset with such boxes has."""
 
@@ -116,11 +118,9 @@ def table_hashes(directory: Path) -> dict[str, str]:
 
 def counts(dataset: BoxDataset) -> dict[str, Any]:
     """Return the dataset's counts by split ("" is without one): images, images without boxes, boxes, and by class."""
-    splits = [name for name in (*SPLITS, "") if name == "" or len(dataset.images.rows_of(name))]
-    by_split = {name: _counts_of(dataset.split(name)) for name in splits}
-    if not by_split[""]["images"]:
-        del by_split[""]
-    return {**_counts_of(dataset), "by_split": by_split}
+    all_images, split = np.ones(len(dataset.images), np.bool_), dataset.images.split
+    by_split = {name: _counts_of(dataset, split == name) for name in (*SPLITS, "") if (split == name).any()}
+    return {**_counts_of(dataset, all_images), "by_split": by_split}
 
 
 def images_text(images: Images) -> str:
@@ -129,13 +129,16 @@ def images_text(images: Images) -> str:
     return csv_text(names, [getattr(images, name) for name in names])
 
 
-def _counts_of(dataset: BoxDataset) -> dict[str, Any]:
-    annotated = len(np.unique(dataset.annotations.image_row))
-    boxes = np.bincount(dataset.annotations.class_id, minlength=len(dataset.classes)).tolist()
+def _counts_of(dataset: BoxDataset, images: NDArray[np.bool_]) -> dict[str, Any]:
+    """Return the counts of the images for which the (I,) mask is true."""
+    mine = images[dataset.annotations.image_row]
+    boxes = np.bincount(dataset.annotations.class_id[mine], minlength=len(dataset.classes)).tolist()
+    with_boxes = np.zeros(len(images), np.bool_)
+    with_boxes[dataset.annotations.image_row[mine]] = True
     return {
-        "images": len(dataset.images),
-        "images_without_boxes": len(dataset.images) - annotated,
-        "boxes": len(dataset.annotations),
+        "images": int(images.sum()),
+        "images_without_boxes": int((images & ~with_boxes).sum()),
+        "boxes": sum(boxes),
         "by_class": dict(zip(dataset.classes, boxes, strict=True)),
     }
 
@@ -162,18 +165,31 @@ def version() -> str:
 def _rebased(images: Images, root: Path, final: Path) -> Images:
     # The real paths: "..", taken from behind a symbolic link, leads elsewhere.
     base = os.path.relpath(os.path.realpath(root), final)
-    paths = [os.path.normpath(Path(base, path)).replace(os.sep, "/") for path in images.path.tolist()]
-    return replace(images, path=np.array(paths, np.str_)) if base != "." else images
+    if base == ".":
+        return images
+    # Few folders hold many pictures: the path of each is worked out once.
+    before: dict[str, str] = {}
+    paths = []
+    for path in images.path.tolist():
+        cut = path.rfind("/") + 1
+        folder, name = path[:cut], path[cut:]
+        if folder not in before:
+            before[folder] = _moved(base, f"{folder}{_ANY_NAME}").removesuffix(_ANY_NAME)
+        paths.append(_moved(base, path) if name in ("", ".", "..") else before[folder] + name)
+    return replace(images, path=np.array(paths, np.str_))
+
+
+def _moved(base: str, path: str) -> str:
+    return os.path.normpath(Path(base, path)).replace(os.sep, "/")
 
 
 def _boxes_text(dataset: BoxDataset) -> str:
     table = dataset.annotations
-    names = np.array(dataset.classes, object)
-    parents = ["" if value == NO_PARENT else value for value in table.parent_id.tolist()]
-    image_id, label = dataset.images.image_id[table.image_row], names[table.class_id]
-    ids: list[Column] = [image_id, table.object_id, parents, table.group_id, label]
+    image_id = Words(tuple(dataset.images.image_id.tolist()), table.image_row)
+    parents = integer_cells(table.parent_id, NO_PARENT)
+    ids: list[Column] = [image_id, table.object_id, parents, table.group_id, Words(dataset.classes, table.class_id)]
     marks = {name: getattr(table, name).astype(np.int64) for name in UNCOUNTED if getattr(table, name).any()}
-    return csv_text((*BOX_COLUMNS, *marks), [*ids, *table.xyxy_rel.T, table.shape_type, *marks.values()])
+    return csv_text((*BOX_COLUMNS, *marks), [*ids, table.xyxy_rel, table.shape_type, *marks.values()])
 
 
 def _write(path: Path, text: str) -> None:

@@ -9,13 +9,14 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from annotations.drawn_columns import DrawnColumns, ImageRow, Words
+from annotations.drawn_columns import DrawnColumns, ImageRow
 from annotations.findings import Finding
 from annotations.linking import NONE, link_parts, without_duplicates
 from annotations.naming import Naming
 from annotations.notes import Note
 from annotations.shapes import Region, inside_frame
 from annotations.tables import NO_PARENT, SPLITS, Annotations, BoxDataset, Images
+from annotations.words import Words
 
 Progress = Callable[[int, int], None]
 """Called with the number of files done and of all files."""

@@ -19,7 +19,7 @@ import orjson
 from numpy.typing import NDArray
 
 from annotations import shapes as rules
-from annotations.drawn_columns import DrawnColumns, ImageRow, Words, coded, joined
+from annotations.drawn_columns import DrawnColumns, ImageRow, joined
 from annotations.findings import Finding
 from annotations.frames import LARGEST_SIDE
 from annotations.imagepaths import SourceFolder
@@ -29,6 +29,7 @@ from annotations.linking_columns import NO_GROUP, NO_PART, parents, repeated
 from annotations.naming import Naming
 from annotations.notes import FileRefused, Note, is_plain
 from annotations.picture_headers import plain_displayed_size
+from annotations.words import Words, coded
 
 Ints = NDArray[np.int64]
 Mask = NDArray[np.bool_]
