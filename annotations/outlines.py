@@ -19,6 +19,9 @@ from annotations.tables import BoxDataset
 MOST_WORK = 1_000_000_000
 """Rows times points of one polygon, which Pillow's time grows with: about a quarter of a minute."""
 
+_FAR = 16_384
+"""Pixels outside the frame, at least, where a polygon is cut off."""
+
 _POLYGONS = frozenset({"polygon", "oriented_rectangle", "rotation"})
 
 
@@ -66,7 +69,7 @@ def shape_patch(shape: Mapping[str, Any], width: int, height: int) -> Patch:
     if region.shape_type == "mask":
         left, top = mask_corner(float(points[0][0]), float(points[0][1]))
         return within(tight(mask_pixels(shape["mask"]), left, top), width, height)
-    if not (region.xmin < width and region.ymin < height and region.xmax >= 0 and region.ymax >= 0):
+    if not (region.xmin < width and region.ymin < height and region.xmax > 0 and region.ymax > 0):
         return empty_patch()
     if region.shape_type in _POLYGONS:
         return polygon_patch(np.array(points, np.float64), width, height)
@@ -92,6 +95,8 @@ def polygon_patch(points: NDArray[np.float64], width: int, height: int) -> Patch
     if len(corners) * (bottom - top) > MOST_WORK:
         got = f"{len(corners):,} in {bottom - top:,} rows"
         raise AnnotationError(f"polygon must have at most {MOST_WORK:,} points times rows, got {got}")
+    if len(corners) < 2:
+        corners = np.repeat(corners, 2, axis=0)  # all in one pixel; Pillow wants a line
     canvas = Image.new("L", (right - left, bottom - top))
     ImageDraw.Draw(canvas).polygon([(x - left, y - top) for x, y in corners.tolist()], fill=1, outline=1)
     return Patch(left, top, np.asarray(canvas).view(np.bool_))
@@ -115,13 +120,13 @@ def _circle_patch(region: Region, x: float, y: float, width: int, height: int) -
 
 
 def _near(points: NDArray[np.float64], width: int, height: int) -> NDArray[np.float64]:
-    """Return the polygon, cut where it goes further out than the frame's longer side: Pillow walks along each line.
+    """Return the polygon, cut off far outside the frame: Pillow walks along each line, pixel by pixel.
 
-    The cut is far outside, and moves what lies inside by less than rounding does.
+    What lies inside may move by a pixel then, as lines begin elsewhere.
 
     Source: Sutherland & Hodgman 1974, "Reentrant polygon clipping".
     """
-    beyond = float(max(width, height))
+    beyond = float(max(width, height, _FAR))
     for axis, size in enumerate((width, height)):
         for sign, limit in ((-1.0, beyond), (1.0, size + beyond)):
             points = _cut(points, axis, sign, limit)

@@ -61,6 +61,10 @@ def test_polygon_as_thin_as_a_line_has_the_pixels_of_the_line() -> None:
     np.testing.assert_array_equal(pixels, window(1, 1, 7, 2))
 
 
+def test_polygon_within_one_pixel_has_that_pixel() -> None:
+    np.testing.assert_array_equal(drawn([[1.1, 2.1], [1.9, 2.2], [1.5, 2.9]], "polygon"), window(1, 2, 2, 3))
+
+
 def test_polygon_that_leaves_the_frame_keeps_what_is_inside() -> None:
     whole = drawn([[2, 2], [40, 2], [40, 40], [2, 40]], "polygon", 50, 50)
     cut = drawn([[2, 2], [40, 2], [40, 40], [2, 40]], "polygon", 8, 6)
