@@ -8,7 +8,6 @@ import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from textwrap import indent
 from xml.sax.saxutils import escape
 
 import numpy as np
@@ -92,29 +91,31 @@ class _Objects:
             yield Finding("not-kept", "", "", "", message)
 
     def _object(self, row: int, parts: Sequence[int]) -> str:
-        marks = f"    <pose>Unspecified</pose>\n    <truncated>0</truncated>\n{self._difficult(row)}"
+        margin = "    "
+        marks = f"{margin}<pose>Unspecified</pose>\n{margin}<truncated>0</truncated>\n{self._difficult(row, margin)}"
         inside = "".join(self._part(part) for part in parts)
-        return f"  <object>\n{self._name(row)}{marks}{self._box(row)}{inside}  </object>\n"
+        return f"  <object>\n{self._name(row, margin)}{marks}{self._box(row, margin)}{inside}  </object>\n"
 
     def _part(self, row: int) -> str:
-        text = self._name(row) + (self._difficult(row) if self._is_ignored(row) else "") + self._box(row)
-        return indent(f"<part>\n{text}</part>\n", "    ").replace("\n        ", "\n      ")
+        margin = "      "
+        marks = self._difficult(row, margin) if self._is_ignored(row) else ""
+        return f"    <part>\n{self._name(row, margin)}{marks}{self._box(row, margin)}    </part>\n"
 
-    def _name(self, row: int) -> str:
+    def _name(self, row: int, margin: str) -> str:
         label = self.dataset.classes[self.dataset.annotations.class_id[row]]
         kept = "" if label == label.strip() else ' xml:space="preserve"'
-        return f"    <name{kept}>{_text(label)}</name>\n"
+        return f"{margin}<name{kept}>{_text(label)}</name>\n"
 
     def _is_ignored(self, row: int) -> bool:
         return bool(self.dataset.annotations.ignore[row] or self.dataset.annotations.crowd[row])
 
-    def _difficult(self, row: int) -> str:
-        return f"    <difficult>{int(self._is_ignored(row))}</difficult>\n"
+    def _difficult(self, row: int, margin: str) -> str:
+        return f"{margin}<difficult>{int(self._is_ignored(row))}</difficult>\n"
 
-    def _box(self, row: int) -> str:
+    def _box(self, row: int, margin: str) -> str:
         edges = zip(("xmin", "ymin", "xmax", "ymax"), self.boxes[row], strict=True)
-        lines = "".join(f"      <{edge}>{_number(value)}</{edge}>\n" for edge, value in edges)
-        return f"    <bndbox>\n{lines}    </bndbox>\n"
+        lines = "".join(f"{margin}  <{edge}>{_number(value)}</{edge}>\n" for edge, value in edges)
+        return f"{margin}<bndbox>\n{lines}{margin}</bndbox>\n"
 
 
 def _objects_of(dataset: BoxDataset) -> _Objects:
