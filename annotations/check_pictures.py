@@ -1,6 +1,8 @@
 """The pictures of a dataset looked at: there or not, whole or damaged, of which size, and which of them are copies."""
 
+import contextlib
 import hashlib
+import warnings
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -71,12 +73,30 @@ def look_at_pictures(
         return _look(given[row] if row in given else dataset.picture(row), depth)
 
     seen: dict[int, Look] = {}
-    with ThreadPoolExecutor(max(1, workers)) as pool:
-        for done, (row, found) in enumerate(zip(wanted, pool.map(look, wanted), strict=True), start=1):
-            seen[row] = found
-            if progress is not None:
-                progress(done, len(wanted))
+    with _silence(), ThreadPoolExecutor(max(1, workers)) as pool:
+        try:
+            for done, (row, found) in enumerate(zip(wanted, pool.map(look, wanted), strict=True), start=1):
+                seen[row] = found
+                if progress is not None:
+                    progress(done, len(wanted))
+        except BaseException:
+            pool.shutdown(cancel_futures=True)  # else Ctrl-C would wait for all the pictures
+            raise
     return [seen[row] for row in rows]
+
+
+@contextlib.contextmanager
+def _silence() -> Iterator[None]:
+    """Keep Pillow and OpenCV from telling of damaged pictures in their own ways, for we tell in ours."""
+    level = cv2.utils.logging.getLogLevel()
+    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+    try:
+        # Reading a header ignores warnings for a while as well, which several threads cannot each set back rightly.
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        cv2.utils.logging.setLogLevel(level)
 
 
 def picture_counts(looks: list[Look]) -> PictureCounts:

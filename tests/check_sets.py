@@ -87,7 +87,8 @@ def textured(seed: int, width: int = 320, height: int = 240) -> NDArray[np.uint8
 def write_image(path: Path, picture: NDArray[np.uint8], quality: int = 92) -> Path:
     """Write a picture and return its path."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    done, data = cv2.imencode(path.suffix, picture, [cv2.IMWRITE_JPEG_QUALITY, quality])
+    settings = [cv2.IMWRITE_JPEG_QUALITY, quality] if path.suffix == ".jpg" else []
+    done, data = cv2.imencode(path.suffix, picture, settings)
     assert done
     path.write_bytes(data.tobytes())
     return path
