@@ -20,6 +20,7 @@ from annotations.errors import PpnlabError, UsageError
 
 if TYPE_CHECKING:
     from annotations.findings import Finding
+    from annotations.splits import Seed
     from annotations.tables import BoxDataset, Detections
     from detector.loop import Watcher
     from detector.training import Trained
@@ -249,6 +250,7 @@ def convert(
         ppnlab convert photos data --parts fip:qr_code
         ppnlab convert data yolo --to yolo
     """
+    from annotations.convert import FINDINGS
     from annotations.convert import convert as convert_source
 
     with _counter("converting") as progress:
@@ -269,28 +271,33 @@ def convert(
             progress=progress,
         )
     summary = report.summary()
-    _tell_findings(report.findings, dest)
-    _print_json_or(as_json, summary, lambda: _conversion_text(summary, dest))
+    table = dest / ("findings.csv" if target_form == "boxes" else FINDINGS)
+    _tell_findings(report.findings, table)
+    _print_json_or(as_json, summary, lambda: _conversion_text(summary, dest, table))
     sys.exit(report.exit_status)
+
+
+def _listed(text: str | None) -> list[str] | None:
+    return None if text is None else [name.strip() for name in text.split(",")]
 
 
 def _names(parts: Sequence[str], classes: str | None, rename: Sequence[str]) -> dict[str, Any]:
     """Return the keywords that say what the labels are."""
     return {
         "parts": _pairs(parts, ":", "--parts must be PART:OBJECT"),
-        "classes": [name.strip() for name in classes.split(",")] if classes is not None else None,
+        "classes": _listed(classes),
         "rename": _pairs(rename, "=", "--rename must be OLD=NEW"),
     }
 
 
-def _tell_findings(findings: Sequence["Finding"], dest: Path) -> None:
-    """Print all errors and the first few warnings to stderr."""
+def _tell_findings(findings: Sequence["Finding"], table: Path) -> None:
+    """Print all errors and the first few warnings to stderr; `table` has all."""
     warnings = [finding for finding in findings if finding.severity == "warn"]
     for finding in [finding for finding in findings if finding.severity == "error"] + warnings[:_WARNINGS_TOLD]:
-        where = ": ".join(part for part in (finding.source, finding.shape) if part)
-        click.echo(f"{finding.severity}: {where}: {finding.message}" if where else finding.message, err=True)
+        told = (finding.severity, finding.source, finding.shape, finding.message)
+        click.echo(": ".join(part for part in told if part), err=True)
     if len(warnings) > _WARNINGS_TOLD:
-        click.echo(f"warn: {len(warnings) - _WARNINGS_TOLD} more in {dest / 'findings.csv'}", err=True)
+        click.echo(f"warn: {len(warnings) - _WARNINGS_TOLD} more in {table}", err=True)
 
 
 def _print_json_or(as_json: bool, values: Mapping[str, Any], text: Callable[[], str]) -> None:
@@ -302,18 +309,19 @@ def _print_json_or(as_json: bool, values: Mapping[str, Any], text: Callable[[], 
         raise PpnlabError(f"stdout: output must be writable, got {error.strerror or error}") from error
 
 
-def _conversion_text(summary: Mapping[str, Any], dest: Path) -> str:
+def _conversion_text(summary: Mapping[str, Any], dest: Path, table: Path) -> str:
     head = ["split", "images", "without boxes", *summary["classes"]]
     rows = [
         [name or "(none)", part["images"], part["images_without_boxes"], *part["by_class"].values()]
         for name, part in summary["by_split"].items()
     ]
-    lines = [f"{summary['files']} annotation files -> {summary['images']} images, {summary['boxes']} boxes in {dest}"]
+    files = f"{summary['files']} annotation file{'' if summary['files'] == 1 else 's'}"
+    lines = [f"{files} -> {summary['images']} images, {summary['boxes']} boxes in {dest}"]
     lines += _table(head, rows)
     found = summary["findings"]
     codes = ", ".join(f"{count} {code}" for code, count in found["by_code"].items())
     lines.append(f"findings: {found['error']} errors, {found['warn']} warnings, {found['info']} notes")
-    return "\n".join(lines + ([f"  {codes}; all in {dest / 'findings.csv'}"] if codes else []))
+    return "\n".join(lines + ([f"  {codes}; all in {table}"] if codes else []))
 
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> list[str]:
@@ -328,8 +336,81 @@ def _table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> list[str]:
 
 
 @main.command()
+@click.argument("folder", type=_PATH)
+@click.option("--labels", metavar="A,B", help="The labels to draw. [default: those of the folder's Labelme files]")
+def annotate(folder: Path, labels: str | None) -> None:
+    """Open a folder of pictures in Labelme.
+
+    With our labels, the splits as flags, and no image data in its files. Labelme is a program of its own:
+    pip install 'ppnlab[annotate]'.
+
+    \b
+    Example:
+        ppnlab annotate photos --labels qr_code,fip
+    """
+    from annotations.annotate import start_labelme
+
+    sys.exit(start_labelme(folder, _listed(labels)))
+
+
+@main.command()
 @click.argument("dataset", type=_PATH)
-@click.option("--ratios", default="70/15/15", show_default=True, metavar="TRAIN/VAL/TEST", help="Shares of the splits.")
+@_from
+@_with(_naming)
+@click.option("--input", "input_size", type=click.IntRange(min=1), help="Pixels of the network's longer side.")
+@click.option("--report", type=_PATH, metavar="DIR", help="Also write findings.csv, contact sheets and a page there.")
+@click.option("--unpack/--no-unpack", default=True, show_default=True, help="Look at the pixels: damage, near copies.")
+@click.option("--workers", type=click.IntRange(min=1), default=2, show_default=True, help="Threads that unpack.")
+@_strict
+@_json
+def check(
+    dataset: Path,
+    source_form: str,
+    parts: tuple[str, ...],
+    classes: str | None,
+    rename: tuple[str, ...],
+    input_size: int | None,
+    report: Path | None,
+    unpack: bool,
+    workers: int,
+    strict: bool,
+    as_json: bool,
+) -> None:
+    """Find what is wrong with a dataset before it is trained on.
+
+    DATASET is a box dataset, or annotations of any form that convert reads (then give --parts as there).
+
+    \b
+    Example:
+        ppnlab check data --input 480 --report checked
+    """
+    from annotations.check import check_dataset, check_reading
+    from annotations.check_page import write_check
+    from annotations.check_text import check_text
+    from annotations.dataset import read_dataset
+    from annotations.findings import read_findings
+    from annotations.forms import detect_form, read_source
+    from annotations.naming import Naming
+
+    names = _names(parts, classes, rename)
+    form = detect_form(dataset) if source_form == "auto" else source_form
+    options: dict[str, Any] = {"input_size": input_size, "depth": "pixels" if unpack else "headers", "workers": workers}
+    with _counter("checking") as progress:
+        if form == "boxes" and not any(names.values()):
+            found = check_dataset(read_dataset(dataset), read_findings(dataset), **options, progress=progress)
+        else:
+            wanted = Naming(names["parts"], names["classes"] and tuple(names["classes"]), names["rename"])
+            found = check_reading(read_source(dataset, form, wanted), **options, progress=progress)
+    page = None if report is None else write_check(found, report, facts={"command": _command_line()})
+    text = check_text(found)
+    _print_json_or(as_json, found.summary(), lambda: f"{text}\nreport: {page}" if page else text)
+    sys.exit(found.exit_status(strict))
+
+
+@main.command()
+@click.argument("dataset", type=_PATH)
+@click.option("--ratios", metavar="TRAIN/VAL/TEST", help="Shares of the splits. [default: 70/15/15]")
+@click.option("--seed", metavar="N|best", help="Start of all chance; best tries 1,000. [default: the last, or 0]")
 @click.option(
     "--by",
     type=click.Choice(["group", "image"]),
@@ -339,23 +420,101 @@ def _table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> list[str]:
 )
 @click.option("--again", is_flag=True, help="Also move images that have a split.")
 @click.option("--of", type=click.Choice(["train", "val", "test"]), help="Draw anew the images of this split alone.")
-@_seed
+@click.option(
+    "--from",
+    "sources",
+    multiple=True,
+    metavar="flags|FLAG=SPLIT|FILE.csv|SPLIT=FILE.txt",
+    help="Splits that are decided: by the images' flags, a table (image_id,split) or lists of images; repeatable.",
+)
+@click.option("--like", type=_PATH, metavar="DATASET", help="Give images the split that they have in another dataset.")
+@click.option(
+    "--groups",
+    metavar="FILE.csv|folder|source-folder|REGEX",
+    help="Make groups first: a table (image_id,group), folders, or what a pattern such as ^(.+)_frame captures.",
+)
 @_json
-def split(dataset: Path, ratios: str, by: str, again: bool, of: str | None, seed: int, as_json: bool) -> None:
+def split(
+    dataset: Path,
+    ratios: str | None,
+    seed: str | None,
+    by: str,
+    again: bool,
+    of: str | None,
+    sources: tuple[str, ...],
+    like: Path | None,
+    groups: str | None,
+    as_json: bool,
+) -> None:
     """Give every image of a box dataset a split.
 
-    It depends on a hash of the image's name (or group) and the seed alone: new images move no old one.
+    It depends on a hash of the image's name (or group) and the seed alone: new images move no old one. The table shows
+    how evenly classes and images without objects are divided.
 
     \b
     Example:
-        ppnlab split data --ratios 70/15/15
+        ppnlab split data --ratios 70/15/15 --seed best
     """
     from annotations.splits import parse_ratios, split_dataset
 
-    report = split_dataset(dataset, parse_ratios(ratios), seed, by=by, again=again, of=of)  # type: ignore[arg-type]
-    values = {"schema": 1, "images": report.images, "given": report.given, "seed": report.seed}
-    rows = [[name, count, report.given[name]] for name, count in report.images.items()]
-    _print_json_or(as_json, values, lambda: "\n".join(_table(["split", "images", "newly"], rows)))
+    with _counter("trying seeds") as progress:
+        report = split_dataset(
+            dataset,
+            parse_ratios(ratios) if ratios else None,
+            _seed_or_best(seed),
+            by=by,  # type: ignore[arg-type]
+            again=again,
+            of=of,
+            source=_split_source(sources, like),
+            groups=_grouping(groups),
+            progress=progress,
+        )
+    _tell_findings(report.findings, dataset / "findings.csv")
+    head, *rows = report.balance.rows()
+    seeded = [] if report.seed is None else [f"seed {report.seed}"]
+    given = ", ".join(f"{count} {name}" for name, count in report.given.items())
+    lines = [*_table(head, rows), ", ".join([f"newly given: {given}", *seeded])]
+    _print_json_or(as_json, report.summary(), lambda: "\n".join(lines))
+
+
+def _seed_or_best(text: str | None) -> "Seed | None":
+    if text is None or text == "best":
+        return text  # type: ignore[return-value]
+    if not (text.isascii() and text.isdigit() and len(text) < 19):
+        raise UsageError(f"--seed must be a whole number of at least 0, or best, got {text!r}")
+    return int(text)
+
+
+def _split_source(texts: Sequence[str], like: Path | None) -> Any:  # noqa: ANN401
+    """Return where decided splits are read from, or None."""
+    from annotations import split_sources
+
+    if like is not None and texts:
+        raise UsageError("--like must stand without --from, got both")
+    if like is not None:
+        return split_sources.like(like)
+    if not texts:
+        return None
+    if texts == ("flags",):
+        return split_sources.from_flags()
+    if len(texts) == 1 and texts[0].lower().endswith(".csv") and "=" not in texts[0]:
+        return split_sources.from_csv(Path(texts[0]))
+    pairs = _pairs(texts, "=", "--from must be flags, FLAG=SPLIT, a file.csv or SPLIT=FILE.txt")
+    if all(name in ("train", "val", "test") for name in pairs.values()):
+        return split_sources.from_flags(pairs)
+    return split_sources.from_lists({name: Path(path) for name, path in pairs.items()})
+
+
+def _grouping(text: str | None) -> Any:  # noqa: ANN401
+    """Return how groups are made, or None."""
+    if text is None:
+        return None
+    from annotations import groups
+
+    folders = {"folder": "picture", "source-folder": "annotation"}
+    if text in folders:
+        return groups.groups_from_folders(folders[text])  # type: ignore[arg-type]
+    return groups.groups_from_csv(Path(text)) if text.lower().endswith(".csv") else groups.groups_from_pattern(text)
 
 
 def _show_config(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:
