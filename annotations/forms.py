@@ -143,7 +143,9 @@ _MANY = {
 }
 _LOOKED_INTO = 3
 """Files of one suffix in one folder that are looked into: a folder holds files of one kind, as a rule."""
-_LARGEST_PEEK = 2**31
+_LARGEST_SEARCHED = 2**31
+_PIECE, _OVERLAP = 2**24, 2**6
+"""Bytes of a file that are searched together, and those of the piece before that are looked at again."""
 _PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp")
 _MASK_FOLDERS = ("labels", "masks", "label", "mask")
 
@@ -212,9 +214,12 @@ def _form_of_file(path: Path, suffix: str) -> str | None:
 
 def holds_coco(path: Path) -> bool:
     """Return whether a JSON file speaks of images, annotations and categories, and of no Labelme shapes."""
-    data = _peek(path, _LARGEST_PEEK)
-    has_all = all(key in data for key in (b'"images"', b'"annotations"', b'"categories"'))
-    return has_all and not re.search(rb'"shapes"\s*:', data)
+    missing = [b'"images"', b'"annotations"', b'"categories"']
+    for piece in _pieces(path):
+        if re.search(rb'"shapes"\s*:', piece):
+            return False
+        missing = [key for key in missing if key not in piece]
+    return not missing
 
 
 def _of_json(path: Path) -> str:
@@ -255,6 +260,20 @@ def _holds_label_images(folder: Path, names: list[str]) -> bool:
     if folder.name in _MASK_FOLDERS and stems:
         return True
     return any(stem + ending in stems for stem in stems for ending in ("_label", "_mask"))
+
+
+def _pieces(path: Path) -> Iterator[bytes]:
+    """Give what an ordinary file holds, up to a bound, in overlapping pieces: it may be larger than the memory."""
+    try:
+        if not path.is_file():
+            return
+        with path.open("rb") as handle:
+            tail = b""
+            while handle.tell() < _LARGEST_SEARCHED and (piece := handle.read(_PIECE)):
+                yield tail + piece
+                tail = piece[-_OVERLAP:]
+    except OSError:
+        return
 
 
 def _peek(path: Path, most: int) -> bytes:
