@@ -1,6 +1,7 @@
 """Small sets of truth and detections for the tests of evaluation, from plain rows."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -75,9 +76,13 @@ def random_set(
     classes: int,
     scores: int = 20,
     groups: Sequence[str] = ("",),
+    scale: int = 1,
 ) -> tuple[BoxDataset, Detections]:
-    """A random set on a quarter-pixel grid: near copies of truths and strays, few distinct scores (so many ties)."""
-    table = images(pictures, size=(61, 47), splits=("train", "val", "test"), groups=groups)
+    """A random set on a quarter-pixel grid: near copies of truths and strays, few distinct scores (so many ties).
+
+    Boxes have sides up to 16 times `scale`: all small at 1, of every size at 8.
+    """
+    table = images(pictures, size=(61 * scale, 47 * scale), splits=("train", "val", "test"), groups=groups)
     truth = [(int(rng.integers(pictures)), int(rng.integers(classes)), _box(rng)) for _ in range(truths)]
     rows = []
     for _ in range(found):
@@ -89,7 +94,15 @@ def random_set(
             image, class_id, box = int(rng.integers(pictures)), int(rng.integers(classes)), _box(rng)
         rows.append((image, class_id, box, int(rng.integers(scores)) / scores))
     names = tuple(f"class{i}" for i in range(classes))
+    truth = [(image, class_id, tuple(scale * np.array(box))) for image, class_id, box in truth]
+    rows = [(image, class_id, tuple(scale * np.array(box)), score) for image, class_id, box, score in rows]
     return dataset(table, truth, classes=names), detections(table, rows)
+
+
+def marked(truth: BoxDataset, *, crowd: Sequence[bool] = (), ignore: Sequence[bool] = ()) -> BoxDataset:
+    """The same truth with some of its boxes marked; none at all where nothing is given."""
+    marks = {"crowd": np.array(crowd, np.bool_), "ignore": np.array(ignore, np.bool_)}
+    return replace(truth, annotations=replace(truth.annotations, **marks))
 
 
 def _box(rng: np.random.Generator) -> tuple[float, ...]:
