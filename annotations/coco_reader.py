@@ -100,7 +100,8 @@ def _read_file(root: Path, name: str, findings: list[Finding]) -> _File:
         if row >= 0:
             rows[row].append(place)
     by_image: dict[int, Note] = {}
-    for where, index, message in faults:
+    first = {(where, index): message for where, index, message in reversed(faults)}
+    for (where, index), message in sorted(first.items()):
         note = Note("bad-entry", f"{where}[{index}]", message)
         refused = _rows_refused(document, where, index)
         for row in refused:

@@ -149,14 +149,21 @@ def _side(name: str, cell: str) -> int:
 
 
 def _pairs(images: Iterable[_Rows]) -> Iterable[tuple[str, str]]:
-    """Yield (part's label, object's label) for the boxes that share an object_id: the largest one is the object."""
+    """Yield (part's label, object's label) for the boxes that share an object_id.
+
+    The object is the largest one, of those that stand in no file called parts.
+    """
     for rows in images:
         families: defaultdict[str, list[_Box]] = defaultdict(list)
         for box in rows.boxes:
             families[box.object_id].append(box)
         for family in families.values():
-            whole = max(family, key=_area)
+            whole = max([box for box in family if not _of_parts(box.source)] or family, key=_area)
             yield from ((box.label, whole.label) for box in family if box is not whole)
+
+
+def _of_parts(source: str) -> bool:
+    return source.rpartition("/")[2].startswith("parts")
 
 
 def _area(box: _Box) -> float:
