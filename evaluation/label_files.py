@@ -1,18 +1,23 @@
 """Label images and probability maps from files: PNG of 8 or 16 bits, TIFF of one page or many (a stack)."""
 
+import io
 import re
 import struct
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from annotations.errors import AnnotationError, UsageError
 from evaluation.label_overlaps import check_same_size, size_text
+from evaluation.tiff_pages import TiffPage, tiff_pages
+
+if TYPE_CHECKING:
+    from PIL.ImageFile import ImageFile
 
 SUFFIXES = frozenset({".bmp", ".png", ".tif", ".tiff"})
 """Formats that keep every pixel's number; JPEG does not."""
@@ -24,8 +29,7 @@ _MODES = frozenset({"1", "L", "P", "I", "F", "I;16", "I;16L", "I;16B", "I;16N"})
 """Pillow's modes of one channel. A palette's pixels are the numbers of its colours: VOC's class pictures are such."""
 
 # ImageJ writes a large stack as one page, and says how many there are in the description only.
-# Source: ImageJ `ij.io.FileInfo`, TIFF 6.0 ImageDescription (270).
-_DESCRIPTION = 270
+# Source: ImageJ `ij.io.TiffEncoder`.
 _IMAGEJ_PAGES = re.compile(r"^ImageJ=.*^images=(\d+)", re.MULTILINE | re.DOTALL)
 
 _NAMED = 5
@@ -149,45 +153,94 @@ def _list(files: tuple[Path, ...]) -> str:
 
 
 def _read(path: Path, what: str) -> NDArray[Any]:
-    from PIL import Image
-
-    from annotations.pictures import picture_size
-
     if path.suffix.lower() not in SUFFIXES:
         raise UsageError(f"{path}: {what} must be a file of {', '.join(sorted(SUFFIXES))}, got {path.suffix}")
-    picture_size(path)  # refuses what is missing, damaged or a bomb
     try:
+        data = path.read_bytes()
+        tiff = tiff_pages(data)
+        _check_header(path, tiff, what)
         with warnings.catch_warnings():
             # A damaged file is refused below; what Pillow only warns of, it reads.
             warnings.simplefilter("ignore")
-            with Image.open(path) as picture:
-                _check_header(path, picture, what)
-                return _pages(path, picture, what)
+            pages = _pillow_pages(path, data, what, tiff)
+        if tiff and len(pages) != len(tiff):
+            raise ValueError(f"{len(pages)} pages of {len(tiff)}")
     except _DAMAGED as error:
         raise AnnotationError(f"{path}: {what} must be readable, got {error}") from error
-
-
-def _check_header(path: Path, picture: Any, what: str) -> None:  # noqa: ANN401 - Pillow's class, loaded when needed
-    pages = getattr(picture, "n_frames", 1)
-    if picture.mode not in _MODES:
-        raise AnnotationError(f"{path}: {what} must have one channel, got {picture.mode}")
-    if picture.width * picture.height * pages > LARGEST_STACK:
-        size = f"{picture.width} x {picture.height} x {pages}"
-        raise AnnotationError(f"{path}: {what} must be at most {LARGEST_STACK:,} voxels, got {size}")
-    described = _IMAGEJ_PAGES.search(str(getattr(picture, "tag_v2", {}).get(_DESCRIPTION, "")))
-    if described and int(described[1]) != pages:
-        raise AnnotationError(f"{path}: {what} must hold its {described[1]} pages as TIFF pages, got {pages}")
-
-
-def _pages(path: Path, picture: Any, what: str) -> NDArray[Any]:  # noqa: ANN401 - as above
-    pages: list[NDArray[Any]] = []
-    for page in range(getattr(picture, "n_frames", 1)):
-        picture.seek(page)
-        if pages and picture.size[::-1] != pages[0].shape:
-            got = size_text(picture.size[::-1])
-            raise AnnotationError(
-                f"{path}: {what} must have pages of one size, {size_text(pages[0].shape)}, got {got} on page {page}"
-            )
-        pages.append(np.array(picture))
+    for number, page in enumerate(pages):
+        if page.shape != pages[0].shape:
+            needed, got = size_text(pages[0].shape), size_text(page.shape)
+            raise AnnotationError(f"{path}: {what} must have pages of one size, {needed}, got {got} on page {number}")
     whole = np.stack(pages) if len(pages) > 1 else pages[0]
     return whole.astype(whole.dtype.newbyteorder("="), copy=False)
+
+
+def _check_header(path: Path, tiff: Sequence[TiffPage], what: str) -> None:
+    voxels = sum(page.width * page.height for page in tiff)
+    if voxels > LARGEST_STACK:
+        raise AnnotationError(f"{path}: {what} must be at most {LARGEST_STACK:,} voxels, got {voxels:,}")
+    described = _IMAGEJ_PAGES.search(tiff[0].description) if tiff else None
+    if described and int(described[1]) != len(tiff):
+        raise AnnotationError(f"{path}: {what} must hold its {described[1]} pages as TIFF pages, got {len(tiff)}")
+
+
+def _pillow_pages(path: Path, data: bytes, what: str, tiff: Sequence[TiffPage]) -> list[NDArray[Any]]:
+    from PIL import Image, UnidentifiedImageError
+
+    # Its import sets Pillow's limit to ours.
+    from annotations.pictures import LARGEST
+
+    try:
+        with Image.open(io.BytesIO(data)) as picture:
+            pages = []
+            for page in range(getattr(picture, "n_frames", 1)):
+                picture.seek(page)
+                if picture.width * picture.height > LARGEST:
+                    raise Image.DecompressionBombError(f"{picture.width} x {picture.height}")
+                _check_mode(path, picture.mode, _raw_mode(picture), what)
+                pages.append(_numbers(np.array(picture), white_is_zero=page < len(tiff) and tiff[page].white_is_zero))
+            return pages
+    except UnidentifiedImageError:
+        if not tiff:
+            raise ValueError("no known picture format") from None
+        return _wide_pages(path, data, what)
+    except Image.DecompressionBombError as error:
+        raise AnnotationError(f"{path}: {what} must be at most {LARGEST:,} pixels a page, got {error}") from error
+
+
+def _numbers(pixels: NDArray[Any], *, white_is_zero: bool) -> NDArray[Any]:
+    # Pillow turns grey of up to 8 bits over where white is 0; labels are numbers and not shades.
+    return ~pixels if white_is_zero and pixels.dtype in (np.bool_, np.uint8) else pixels
+
+
+def _raw_mode(picture: "ImageFile") -> str:
+    """Return Pillow's name for how pixels lie in the file: `L;4` are shades of 4 bits, which it stretches to 8."""
+    arguments = picture.tile[0][3] if picture.tile else ""
+    return str(arguments[0] if isinstance(arguments, tuple) and arguments else arguments)
+
+
+def _check_mode(path: Path, mode: str, raw: str, what: str) -> None:
+    if mode not in _MODES:
+        hint = " (slices of a stack must be pages)" if path.suffix.lower() in (".tif", ".tiff") else ""
+        raise AnnotationError(f"{path}: {what} must have one channel{hint}, got {mode}")
+    if raw.startswith(("L;2", "L;4")):
+        raise AnnotationError(f"{path}: {what} must have 1, 8, 16 or more bits a pixel, got {raw[2]}")
+
+
+def _wide_pages(path: Path, data: bytes, what: str) -> list[NDArray[Any]]:
+    """Return the pages of a TIFF of numbers that Pillow does not know: of 64 bits, mostly."""
+    import cv2
+
+    before = cv2.utils.logging.setLogLevel(0)  # what goes wrong, we say ourselves
+    try:
+        done, pages = cv2.imdecodemulti(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+    except cv2.error as error:
+        raise ValueError(str(error)) from error
+    finally:
+        cv2.utils.logging.setLogLevel(before)
+    if not done or not pages:
+        raise ValueError("an unknown or damaged layout")
+    for page in pages:
+        if page.ndim > 2:
+            raise AnnotationError(f"{path}: {what} must have one channel, got {page.shape[2]}")
+    return list(pages)
