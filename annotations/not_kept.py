@@ -61,3 +61,17 @@ def classes_not_kept(form: str, dataset: BoxDataset) -> Iterator[Finding]:
     if lost:
         message = f"{form} has no place for classes without a box: {', '.join(lost[:20])}"
         yield Finding("not-kept", "", "", "", message)
+
+
+def twins_not_kept(form: str, dataset: BoxDataset, family: NDArray[np.int64]) -> Iterator[Finding]:
+    """Yield a finding where boxes have the label, the box and the family of another in their image.
+
+    `family` is an (N,) number by which the form tells such boxes apart; readers take one box that stands twice for one.
+    """
+    table = dataset.annotations
+    named = np.stack([table.image_row, table.class_id, family], axis=1).astype(np.float64)
+    keys = np.concatenate([named, table.xyxy_rel], axis=1)
+    count = len(keys) - len(np.unique(keys, axis=0)) if len(keys) else 0
+    if count:
+        message = f"{count} boxes have the label and the place of another one, which in {form} is one box"
+        yield Finding("not-kept", "", "", "", message)

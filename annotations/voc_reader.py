@@ -18,6 +18,7 @@ from annotations.imagepaths import ImagePlace, SourceFolder
 from annotations.linking import NONE
 from annotations.naming import Naming
 from annotations.notes import FileRefused, Note, shown
+from annotations.shapes import Region
 from annotations.tables import SPLITS
 from annotations.voc_lists import VocName, splits_of_lists, voc_name
 from annotations.voc_objects import VocObjects, objects_of
@@ -105,10 +106,11 @@ class _VocFolder:
         nested = any(parent != NONE for parent in file.objects.parents)
         parents = kept_parents(file.objects, naming, notes) if nested or not link else None
         width, height = file.size
-        kept = placed(file.objects.regions, width, height, naming, notes, parents)
+        kept = placed(_in_families(file.objects), width, height, naming, notes, parents)
+        regions = [region._replace(group_id="") for region in kept.regions]
         self._tell(file.path, file.image_id, notes)
         split = next(iter(file.splits)) if len(file.splits) == 1 else ""
-        return DrawnImage(file.image_id, file.place.path, width, height, split, "", file.path, *kept)
+        return DrawnImage(file.image_id, file.place.path, width, height, split, "", file.path, regions, *kept[1:])
 
     def told_of_all(self, files: Sequence[_VocFile]) -> Iterator[Finding]:
         """Yield what is told once for all files."""
@@ -137,6 +139,22 @@ class _VocFolder:
         place = self.pictures.place(self.names[row], path, root, annotated is not None, notes)
         size = self.pictures.size(place, annotated, notes)
         return _VocFile(path, image_id, place, size, splits, objects)
+
+
+def _in_families(objects: VocObjects) -> list[Region]:
+    """Return the regions with a group for each object that has parts, and these.
+
+    Two such objects, or parts of two, may be drawn in one place, and are not the same one drawn twice for that.
+    """
+    wholes = {*objects.parents}
+    families = [
+        region.number if region.number in wholes else parent
+        for region, parent in zip(objects.regions, objects.parents, strict=True)
+    ]
+    return [
+        region if family == NONE else region._replace(group_id=str(family))
+        for region, family in zip(objects.regions, families, strict=True)
+    ]
 
 
 def _with_ignored(reading: Reading, difficult: Mapping[str, frozenset[int]]) -> Reading:

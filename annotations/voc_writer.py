@@ -16,7 +16,7 @@ from PIL import Image
 
 from annotations.files_below import image_ids_of
 from annotations.findings import Finding
-from annotations.not_kept import classes_not_kept, facts_not_kept, ids_not_kept
+from annotations.not_kept import classes_not_kept, facts_not_kept, ids_not_kept, twins_not_kept
 from annotations.picture_files import PictureFiles
 from annotations.tables import NO_PARENT, SPLITS, BoxDataset, pixels
 from annotations.written_keys import keys_of
@@ -52,6 +52,7 @@ def write_voc(aside: Path, final: Path, dataset: BoxDataset, pictures: PictureFi
             _write(aside / "ImageSets/Main" / f"{split or _UNSPLIT}.txt", "".join(f"{key}\n" for key in members))
     told = [*facts_not_kept("Pascal VOC", dataset, kept=("parents", "ignore")), *objects.not_kept()]
     told += classes_not_kept("Pascal VOC", dataset)
+    told += twins_not_kept("Pascal VOC", dataset, objects.families())
     ids = image_ids_of([f"Annotations/{key}.xml" for key in keys], keys)
     return [*told, *ids_not_kept("Pascal VOC", dataset.images, ids)]
 
@@ -71,6 +72,14 @@ class _Objects:
         for row in self.rows[image]:
             inside.setdefault(self.parents[row], []).append(row)
         return "".join(self._object(row, inside.get(row, [])) for row in inside.get(NO_PARENT, []))
+
+    def families(self) -> NDArray[np.int64]:
+        """Return the (N,) rows of the objects that have parts, for themselves and their parts; else NO_PARENT."""
+        parents = np.array(self.parents, np.int64)
+        families = parents.copy()
+        wholes = np.unique(parents[parents != NO_PARENT])
+        families[wholes] = wholes
+        return families
 
     def not_kept(self) -> Iterator[Finding]:
         """Yield what is lost of parts and names."""

@@ -10,7 +10,7 @@ import numpy as np
 from annotations.errors import UsageError
 from annotations.files_below import image_ids_of
 from annotations.findings import Finding
-from annotations.not_kept import facts_not_kept, ids_not_kept
+from annotations.not_kept import facts_not_kept, ids_not_kept, twins_not_kept
 from annotations.picture_files import PictureFiles
 from annotations.tables import SPLITS, BoxDataset
 from annotations.written_keys import keys_of
@@ -45,6 +45,7 @@ def write_yolo(aside: Path, final: Path, dataset: BoxDataset, pictures: PictureF
     below = [posixpath.splitext(posixpath.relpath(*place))[0] for place in zip(paths, folders, strict=True)]
     ids = image_ids_of(paths, below)
     told = [*facts_not_kept("YOLO", dataset, kept=("crowd",)), *_crowds(dataset), *_without_split(dataset)]
+    told += twins_not_kept("YOLO", dataset, np.zeros(len(dataset.annotations), np.int64))
     return [*told, *ids_not_kept("YOLO", dataset.images, ids)]
 
 
