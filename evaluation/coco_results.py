@@ -26,8 +26,8 @@ _NUMBERS = sum(_KEYS.values())
 _IDS = ("image_id", "category_id")
 _OF_NUMBERS = b"0123456789+-.eE"
 _OF_NAMES = b'"{}[]:_' + string.ascii_lowercase.encode()
-_EXACT = 2**53
-"""Up to here every whole number is a float64."""
+_EXACT = 2**53 - 1
+"""Up to here every whole number is a float64 that no other number is read as."""
 _OPENING = re.compile(rb"\s*\[\s*")
 _GAP = re.compile(rb"\s*,\s*")
 _LONGEST_CLOSING = 200
@@ -89,13 +89,21 @@ def _form(data: bytes) -> _Form | None:
     except orjson.JSONDecodeError:
         return None
     texts = _NUMBER.split(entry)
-    # One number more, or fewer, is a key with a digit in it, text, null, or another length of bbox.
-    if start is None or set(values) != set(_KEYS) or len(texts) != _NUMBERS + 1 or not isinstance(values["bbox"], list):
+    # One number more, or fewer, is a key with a digit in it, or a key twice.
+    if start is None or not _is_plain(values) or len(texts) != _NUMBERS + 1:
         return None
     gap = _GAP.match(data, stop)
     between = (*texts[1:-1], texts[-1] + (gap.group() if gap else b",") + texts[0])
     last = re.search(re.escape(texts[-1]) + rb"\s*\]\s*\Z", data[-_LONGEST_CLOSING:])
     return _Form(tuple(values), start.group() + texts[0], between, last.group()) if last else None
+
+
+def _is_plain(entry: Any) -> bool:  # noqa: ANN401
+    """Return whether an entry has the keys of a result, and numbers as their values."""
+    if not isinstance(entry, dict) or set(entry) != set(_KEYS) or not isinstance(entry["bbox"], list):
+        return False
+    numbers = [*entry["bbox"], *(entry[key] for key in _KEYS if key != "bbox")]
+    return len(entry["bbox"]) == _KEYS["bbox"] and all(type(number) in (int, float) for number in numbers)
 
 
 def _chunks(data: bytes, form: _Form) -> Iterator[bytes]:

@@ -1,0 +1,112 @@
+"""The quick reader of results files says what json says, or nothing at all."""
+
+import json
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import evaluation.coco_results
+from evaluation.coco_results import result_columns
+
+ENTRY = {"image_id": 7, "category_id": 2, "bbox": [1.5, 2, 30.25, 4e-05], "score": 0.875}
+
+
+def text(count: int = 3, **changes: object) -> str:
+    return json.dumps([{**ENTRY, "image_id": number, **changes} for number in range(count)])
+
+
+def check_same(data: bytes) -> None:
+    columns, entries = result_columns(data), json.loads(data)
+    assert columns is not None
+    assert columns.image_id.tolist() == [entry["image_id"] for entry in entries]
+    assert columns.category_id.tolist() == [entry["category_id"] for entry in entries]
+    assert columns.score.tolist() == [entry["score"] for entry in entries]
+    assert columns.xywh.tolist() == [entry["bbox"] for entry in entries]
+    assert (columns.image_id.dtype, columns.score.dtype, columns.xywh.shape[1]) == (np.int64, np.float64, 4)
+
+
+NUMBERS = st.floats(allow_nan=False, allow_infinity=False) | st.integers(-(10**15), 10**15)
+IDS = st.integers(1 - 2**53, 2**53 - 1)
+
+
+@given(
+    st.lists(st.tuples(IDS, IDS, st.lists(NUMBERS, min_size=4, max_size=4), NUMBERS), min_size=1, max_size=30),
+    st.permutations(["image_id", "category_id", "bbox", "score"]),
+    st.sampled_from([(", ", ": "), (",", ":"), (" ,\n", " : ")]),
+    st.sampled_from([None, 0, 2]),
+)
+@settings(deadline=None)
+def test_every_way_of_writing_gives_what_json_gives(
+    rows: list[tuple[int, int, list[float], float]], keys: list[str], separators: tuple[str, str], indent: int | None
+) -> None:
+    entries = [dict(zip(ENTRY, row, strict=True)) for row in rows]
+    ordered = [{key: entry[key] for key in keys} for entry in entries]
+    check_same((json.dumps(ordered, separators=separators, indent=indent) + "\n").encode())
+
+
+def test_pieces_of_a_long_file_are_put_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    for size in (1, 50, 333):
+        monkeypatch.setattr(evaluation.coco_results, "_CHUNK", size)
+        check_same(text(40).encode())
+
+
+@pytest.mark.parametrize("number", ["1e5", "1E5", "1e+5", "2E-3", "-0.0", "1e-320"])
+def test_exponents_of_all_kinds_are_read(number: str) -> None:
+    check_same(text().replace("0.875", number).encode())
+
+
+GOOD = text()
+ODD = {
+    "another entry's order": GOOD.replace('"image_id": 1, "category_id": 2', '"category_id": 2, "image_id": 1'),
+    "another spacing": GOOD.replace('"image_id": 1,', '"image_id":1,'),
+    "a key more": GOOD.replace('"score": 0.875}]', '"score": 0.875, "area": 3}]'),
+    "another key in each": text(area=3),
+    "text as an id": GOOD.replace('"image_id": 1', '"image_id": "1"'),
+    "text as every id": text(category_id="cat"),
+    "an id with a point": GOOD.replace('"image_id": 1', '"image_id": 1.0'),
+    "an id with an exponent": GOOD.replace('"image_id": 1', '"image_id": 1e0'),
+    "an id beyond a float": GOOD.replace('"image_id": 1', '"image_id": 9007199254740993'),
+    "an id beyond 64 bits": GOOD.replace('"image_id": 1', '"image_id": 99999999999999999999'),
+    "five numbers in a box, three in the next": GOOD.replace("30.25, 4e-05", "30.25, 4e-05, 6", 1).replace(
+        "1.5, 2, 30.25, 4e-05]", "1.5, 2, 3]", 1
+    ),
+    "null": GOOD.replace("0.875", "null", 1),
+    "null in each": text(score=None),
+    "true": GOOD.replace("0.875", "true", 1),
+    "NaN": GOOD.replace("0.875", "NaN", 1),
+    "a number before a key": GOOD.replace('{"image_id": 1,', '{1"image_id": ,'),
+    "a digit in a key": GOOD.replace('{"image_id": 1,', '{"ima1ge_id": ,'),
+    "two numbers": GOOD.replace("0.875", "0.8 75", 1),
+    "a number behind an entry": GOOD.replace("}, {", "}5, {", 1),
+    "a leading zero": GOOD.replace('"image_id": 1', '"image_id": 01'),
+    "a leading plus": GOOD.replace('"image_id": 1', '"image_id": +1'),
+    "no number": GOOD.replace('"image_id": 1', '"image_id": '),
+    "a list in a list": GOOD.replace("[1.5, 2,", "[[1.5], 2,", 1),
+    "an entry in an entry": GOOD.replace("0.875", '{"score": 0.875}', 1),
+    "a comma too many": GOOD.replace("}]", "},]"),
+    "no end": GOOD[:-1],
+    "more behind the end": GOOD + "[]",
+    "cut in a number": GOOD[: len(GOOD) // 2],
+    "no entries": "[]",
+    "an object": json.dumps({"results": [ENTRY]}),
+    "nothing": "",
+    "rubbish": "\x00\xff{}[",
+    "a key twice": '[{"image_id": 1, "image_id": 2, "category_id": 2, "bbox": [1, 2, 3, 4], "score": 1}]',
+    "a name with an escape": GOOD.replace("image_id", "im\\u0061ge_id"),
+    "another text in place of a number": text(score="1"),
+}
+
+
+@pytest.mark.parametrize("data", ODD.values(), ids=ODD)
+def test_what_is_not_all_alike_is_left_to_the_other_reader(data: str) -> None:
+    assert result_columns(data.encode("utf-8")) is None
+
+
+@given(st.integers(0, len(GOOD)), st.text(alphabet=' {}[]",:.-+eE0123456789_agimd\n', max_size=3), st.integers(0, 3))
+@settings(deadline=None, max_examples=1500)
+def test_a_changed_file_is_never_read_otherwise_than_by_json(place: int, added: str, removed: int) -> None:
+    data = (GOOD[:place] + added + GOOD[place + removed :]).encode()
+    if result_columns(data) is not None:
+        check_same(data)
