@@ -1,6 +1,7 @@
 """Pictures that lie inside annotation files, written as files of a dataset where no other file is there."""
 
 import io
+import struct
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -27,7 +28,8 @@ _MAGIC = {
     b"II*\0": ".tif",
     b"MM\0*": ".tif",
 }
-_DAMAGED = (OSError, SyntaxError, ValueError, TypeError, LookupError, ArithmeticError, EOFError)
+# What Pillow raises on damaged pictures.
+_DAMAGED = (OSError, SyntaxError, ValueError, TypeError, LookupError, ArithmeticError, EOFError, struct.error)
 _LEAST = 64
 """Pixels to a side, at least, that a JPEG may be shrunk to while it is looked through for damage."""
 

@@ -52,7 +52,7 @@ def _merged(values: NDArray[np.int64], xyxy: NDArray[np.int64]) -> Extents:
     if not len(values):
         return Extents(values, xyxy)
     order = np.argsort(values, kind="stable")
-    unique, starts = np.unique(values[order], return_index=True)
-    ordered = xyxy[order]
+    values, ordered = values[order], xyxy[order]
+    starts = np.flatnonzero(np.concatenate([[True], values[1:] != values[:-1]]))
     least, most = np.minimum.reduceat(ordered[:, :2], starts), np.maximum.reduceat(ordered[:, 2:], starts)
-    return Extents(unique, np.concatenate([least, most], axis=1))
+    return Extents(values[starts], np.concatenate([least, most], axis=1))

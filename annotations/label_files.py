@@ -20,7 +20,10 @@ SUFFIXES = frozenset({".bmp", ".png", ".tif", ".tiff"})
 _WHOLE = frozenset({"1", "L", "I", "I;16", "I;16B", "I;16L", "I;16N"})
 _COLOURED = frozenset({"P", "PA", "RGB", "RGBA", "RGBX", "LA", "La", "RGBa"})
 # What Pillow raises on damaged files.
-_UNREADABLE = (OSError, SyntaxError, ValueError, TypeError, LookupError, ArithmeticError, EOFError, struct.error)
+_UNREADABLE = (
+    OSError, SyntaxError, ValueError, TypeError, LookupError, ArithmeticError, EOFError, struct.error,
+    Image.DecompressionBombError,
+)  # fmt: skip
 # Pillow stretches pixels of 2 and 4 bits to 0..255. Source: PNG specification, 13.12, "Sample depth rescaling".
 _STRETCHED = {"L;2": 85, "L;4": 17}
 
@@ -40,10 +43,11 @@ def write_label_image(stem: Path, labels: NDArray[Any]) -> Path:
     return path
 
 
-def read_label_image(path: Path, size: tuple[int, int] | None = None) -> NDArray[np.int32]:
+def read_label_image(path: Path, size: tuple[int, int] | None = None) -> NDArray[Any]:
     """Return the (H, W) numbers of a label image: PNG, TIFF or BMP of 1 to 32 bits, grey.
 
-    `size` is the (width, height) that it must have.
+    They are uint8, uint16 or int32, as the file holds them, for a picture may be large. `size` is the (width, height)
+    that it must have.
 
     Raises:
         AnnotationError: the file is missing, is no such picture, is damaged, is of another size, or has colours, more
@@ -65,23 +69,28 @@ def read_label_image(path: Path, size: tuple[int, int] | None = None) -> NDArray
         raise AnnotationError(f"{path}: label image must be readable, got {error}") from error
 
 
-def _numbers(picture: Image.Image, path: Path) -> NDArray[np.int32]:
+def _numbers(picture: Image.Image, path: Path) -> NDArray[Any]:
     pages = getattr(picture, "n_frames", 1)
     if pages > 1:
         raise AnnotationError(f"{path}: label image must be of one page, got a stack of {pages}")
-    stretch = _STRETCHED.get(_raw_mode(picture), 1)
     if picture.mode in _WHOLE:
-        values = np.asarray(picture)
+        stretch = _STRETCHED.get(_raw_mode(picture))  # told before the pixels are read
+        numbers = np.asarray(picture)
+        numbers = numbers // stretch if stretch else numbers
     elif picture.mode == "F":
-        values = _whole(np.asarray(picture), path)
+        numbers = _whole(np.asarray(picture), path)
     elif picture.mode in _COLOURED:
-        values = _grey(picture, path)
+        numbers = _grey(picture, path)
     else:
         raise AnnotationError(f"{path}: label image must be grey, got colours ({picture.mode})")
-    numbers = values.astype(np.int32) // stretch
-    if numbers.size and numbers.min() < 0:
+    if numbers.dtype.kind == "i" and numbers.size and numbers.min() < 0:
         raise AnnotationError(f"{path}: label image must hold 0 to {2**31 - 1}, got {numbers.min()}")
-    return numbers
+    # A picture of one bit as numbers, and any other in the machine's order of bytes.
+    return (
+        numbers.view(np.uint8)
+        if numbers.dtype == np.bool_
+        else numbers.astype(numbers.dtype.newbyteorder("="), copy=False)
+    )
 
 
 def _raw_mode(picture: Image.Image) -> str:
@@ -92,8 +101,8 @@ def _raw_mode(picture: Image.Image) -> str:
 def _whole(values: NDArray[Any], path: Path) -> NDArray[Any]:
     # NaN is not equal to itself, and beyond 2**24 a float of 32 bits skips numbers.
     if not ((values == np.floor(values)) & (np.abs(values) <= 2**24)).all():
-        raise AnnotationError(f"{path}: label image must hold whole numbers, got fractions")
-    return values
+        raise AnnotationError(f"{path}: label image must hold whole numbers to 2**24, got others")
+    return values.astype(np.int32)
 
 
 def _grey(picture: Image.Image, path: Path) -> NDArray[Any]:

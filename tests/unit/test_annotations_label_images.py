@@ -1,6 +1,8 @@
 """Label images: which object a pixel belongs to, what is told of overlaps, and what cannot be read."""
 
 import io
+import struct
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -50,7 +52,7 @@ def block(left: int, top: int, right: int, bottom: int) -> Patch:
 
 def written(
     aside: Path, patches: list[Patch], table: Annotations | None = None, kind: MaskKind = "instance"
-) -> tuple[NDArray[np.int32], list[Finding]]:
+) -> tuple[NDArray[Any], list[Finding]]:
     """Return the label image of one image with these objects, and what was found."""
     table = boxes(*[0] * len(patches)) if table is None else table
     after, findings = write_label_images(aside, images("a"), table, lambda row: patches, kind)
@@ -299,8 +301,6 @@ def test_pixels_of_few_bits_are_not_stretched(tmp_path: Path, bits: int, highest
 
 def png_of_bits(numbers: NDArray[np.uint8], bits: int) -> bytes:
     """Return a grey PNG whose pixels have 1, 2 or 4 bits."""
-    import struct
-    import zlib
 
     def chunk(name: bytes, data: bytes) -> bytes:
         return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
@@ -340,8 +340,8 @@ UNFIT: dict[str, Any] = {
     "palette": (lambda folder: palette(folder / "a.png"), "must be grey, got a palette of colours"),
     "lossy": (lambda folder: save(folder / "a.jpg", np.zeros((3, 4), np.uint8)), "must be PNG, TIFF or BMP"),
     "stack": (lambda folder: stack(folder / "a.tif"), "must be of one page, got a stack of 3"),
-    "fractions": (lambda folder: save(folder / "a.tif", np.full((3, 4), 0.5, np.float32)), "got fractions"),
-    "nan": (lambda folder: save(folder / "a.tif", np.full((3, 4), np.nan, np.float32)), "got fractions"),
+    "fractions": (lambda folder: save(folder / "a.tif", np.full((3, 4), 0.5, np.float32)), "must hold whole numbers"),
+    "nan": (lambda folder: save(folder / "a.tif", np.full((3, 4), np.nan, np.float32)), "must hold whole numbers"),
     "negative": (lambda folder: save(folder / "a.tif", np.full((3, 4), -1, np.int32)), "got -1"),
     "cmyk": (lambda folder: save(folder / "a.tif", COLOURS, "CMYK"), "must be grey, got colours"),
     "missing": (lambda folder: folder / "a.png", "no such file"),
@@ -371,6 +371,25 @@ def test_label_image_cut_anywhere_is_refused_or_whole(tmp_path: Path, suffix: st
             np.testing.assert_array_equal(read_label_image(path), noise)
         except AnnotationError as error:
             assert str(path) in str(error)
+
+
+@pytest.mark.parametrize(("dtype", "expected"), [("u1", "u1"), ("<u2", "u2"), (">u2", "u2"), ("<i4", "i4")])
+def test_numbers_take_no_more_memory_than_in_the_file(tmp_path: Path, dtype: str, expected: str) -> None:
+    path = save(tmp_path / "a.tif", np.arange(12, dtype=dtype).reshape(3, 4))
+    numbers = read_label_image(path)
+    assert numbers.dtype == np.dtype(expected)
+    np.testing.assert_array_equal(numbers, np.arange(12).reshape(3, 4))
+
+
+def test_bomb_is_no_stack_and_no_label_image(tmp_path: Path) -> None:
+    data = bytearray(png_of_bits(np.zeros((3, 4), np.uint8), 1))
+    data[16:24] = (60_000).to_bytes(4, "big") * 2
+    data[29:33] = zlib.crc32(data[12:29]).to_bytes(4, "big")
+    path = tmp_path / "a.png"
+    path.write_bytes(data)
+    for read in (read_label_image, pages_of):
+        with pytest.raises(AnnotationError, match=r"a\.png: .* must be"):
+            read(path)
 
 
 def test_pages_are_those_of_a_stack_alone(tmp_path: Path) -> None:
