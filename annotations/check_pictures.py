@@ -206,7 +206,7 @@ def _same(dataset: BoxDataset, rows: list[int]) -> Iterator[Sighting]:
 
 
 def _near(dataset: BoxDataset, looks: list[Look], same: list[list[int]]) -> list[NearPair]:
-    known = [(row, look.print) for row, look in enumerate(looks) if look.print and not look.print.is_flat]
+    known = [(row, look.print) for row, look in enumerate(looks) if look.print]
     if not known:
         return []
     number = np.zeros(len(looks), np.int64)

@@ -43,7 +43,7 @@ def test_overlapping_pairs_are_pairs_of_the_brute_search_with_its_iou(
     assert got.items() <= expected.items()
 
 
-@given(keyed_boxes(), st.sampled_from([0.1, 0.5, 0.7]))
+@given(keyed_boxes(), st.sampled_from([0.1, 0.5, 0.7, 1.0]))
 def test_overlapping_pairs_name_every_box_but_the_last_of_a_heap(
     boxes: tuple[NDArray[np.int64], NDArray[np.float64]], least: float
 ) -> None:
@@ -55,6 +55,13 @@ def test_overlapping_pairs_name_every_box_but_the_last_of_a_heap(
     firsts = {min(pair, key=order.__getitem__) for pair in expected}
     assert firsts <= {int(row) for row in pairs.ravel()}
     assert len(pairs) == len(firsts)
+
+
+def test_overlapping_pairs_include_an_iou_that_equals_the_least() -> None:
+    # Half of the second box is the first: 8 / 16.
+    xyxy = np.array([[0.0, 0, 4, 2], [0, 0, 4, 4]])
+    pairs, iou = overlapping_pairs(np.zeros(2, np.int64), xyxy, 0.5)
+    assert (pairs.tolist(), iou.tolist()) == ([[0, 1]], [0.5])
 
 
 @given(keyed_boxes())
