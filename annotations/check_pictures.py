@@ -74,14 +74,11 @@ def look_at_pictures(
 
     seen: dict[int, Look] = {}
     with _silence(), ThreadPoolExecutor(max(1, workers)) as pool:
-        try:
-            for done, (row, found) in enumerate(zip(wanted, pool.map(look, wanted), strict=True), start=1):
-                seen[row] = found
-                if progress is not None:
-                    progress(done, len(wanted))
-        except BaseException:
-            pool.shutdown(cancel_futures=True)  # else Ctrl-C would wait for all the pictures
-            raise
+        # An error or Ctrl-C here drops the iterator of `map`, which cancels the pictures that are left.
+        for done, (row, found) in enumerate(zip(wanted, pool.map(look, wanted), strict=True), start=1):
+            seen[row] = found
+            if progress is not None:
+                progress(done, len(wanted))
     return [seen[row] for row in rows]
 
 
