@@ -10,6 +10,7 @@ from typing import NoReturn
 import numpy as np
 
 from annotations.coco_document import (
+    LARGEST_FILE,
     CocoDocument,
     Entries,
     OnFault,
@@ -18,12 +19,14 @@ from annotations.coco_document import (
     kind_of,
     looked_up,
     numbers,
+    parsed,
     read_coco_document,
-    read_json,
 )
 from annotations.errors import AnnotationError
 from annotations.notes import FileRefused
+from annotations.plain_files import read_plain
 from annotations.tables import NO_PARENT, Annotations, BoxDataset, Boxes, Detections, Images, relative
+from evaluation.coco_results import quick_results
 
 _IDS = "coco_ids"
 
@@ -69,17 +72,22 @@ def read_coco_results(path: Path, truth: BoxDataset) -> Detections:
         AnnotationError: the file cannot be read, or an entry is at fault; file and place are named.
     """
     fault = _refusal(path)
+    ids: Mapping[str, Mapping[Hashable, int]] = truth.summary.get(_IDS) or {
+        "images": {name: row for row, name in enumerate(truth.images.image_id.tolist())},
+        "categories": {name: class_id for class_id, name in enumerate(truth.classes)},
+    }
     try:
-        document = read_json(path)
+        data = read_plain(path, LARGEST_FILE)
+        quick = quick_results(data, truth.images, ids["images"], ids["categories"])
+        if quick is not None:
+            return quick
+        # Whatever was odd, reading entry by entry either knows it or names it.
+        document = parsed(data)
     except FileRefused as error:
         raise AnnotationError(f"{path}: {error}") from error
     if not isinstance(document, list):
         raise AnnotationError(f"{path}: results must be a list, got {kind_of(document)}")
     rows = entries_of({"results": document}, "results", fault)
-    ids: Mapping[str, Mapping[Hashable, int]] = truth.summary.get(_IDS) or {
-        "images": {name: row for row, name in enumerate(truth.images.image_id.tolist())},
-        "categories": {name: class_id for class_id, name in enumerate(truth.classes)},
-    }
     image_row = looked_up("results", rows, "image_id", ids["images"], fault)
     class_id = looked_up("results", rows, "category_id", ids["categories"], fault)
     xyxy = boxes("results", rows, fault)

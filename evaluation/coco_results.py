@@ -7,7 +7,7 @@ million objects. Any other file, valid or not, gives None here and is for a read
 
 import re
 import string
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +15,8 @@ import numpy as np
 import orjson
 from numpy.typing import NDArray
 
-from annotations.tables import Boxes
+from annotations.coco_document import LARGEST
+from annotations.tables import NO_PARENT, Boxes, Detections, Images, relative
 
 _NUMBER = re.compile(rb"-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?")
 _CHUNK = 1 << 19
@@ -41,6 +42,50 @@ class ResultColumns:
     category_id: NDArray[np.int64]
     score: NDArray[np.float64]
     xywh: Boxes
+
+
+def quick_results(
+    data: bytes, images: Images, image_rows: Mapping[Hashable, int], class_ids: Mapping[Hashable, int]
+) -> Detections | None:
+    """Return the detections of a results file's content, or None where something is odd or at fault.
+
+    `image_rows` and `class_ids` are the rows and class ids of the file's ids.
+    """
+    columns = result_columns(data)
+    if columns is None:
+        return None
+    image_row, class_id = _known(columns.image_id, image_rows), _known(columns.category_id, class_ids)
+    xywh, score = columns.xywh, columns.score
+    sound = np.isfinite(score).all() and (np.abs(xywh) <= LARGEST).all() and (xywh[:, 2:] > 0).all()
+    if image_row is None or class_id is None or not sound:
+        return None
+    xyxy = np.concatenate([xywh[:, :2], xywh[:, :2] + xywh[:, 2:]], axis=1)
+    if not (xyxy[:, 2:] > xyxy[:, :2]).all():
+        return None
+    rows = len(score)
+    return Detections(
+        image_row=image_row,
+        object_id=np.arange(rows),
+        parent_id=np.full(rows, NO_PARENT),
+        class_id=class_id,
+        score=score,
+        xyxy_rel=relative(images, image_row, xyxy),
+    )
+
+
+def _known(ids: NDArray[np.int64], known: Mapping[Hashable, int]) -> NDArray[np.int64] | None:
+    """Return the (N,) places that `known` gives for ids, or None where it does not know one."""
+    numbers = [key for key in known if type(key) is int and abs(key) <= _EXACT]
+    if not numbers:
+        return None
+    keys = np.array(sorted(numbers), np.int64)
+    places = np.array([known[key] for key in keys.tolist()], np.int64)
+    if keys[-1] - keys[0] == len(keys) - 1:
+        # One id after the other, as most programs number: no search is needed.
+        row = np.clip(ids - keys[0], 0, len(keys) - 1)
+    else:
+        row = np.minimum(np.searchsorted(keys, ids), len(keys) - 1)
+    return places[row] if (keys[row] == ids).all() else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,11 +4,12 @@ import json
 
 import numpy as np
 import pytest
+from evaluation_sets import images
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import evaluation.coco_results
-from evaluation.coco_results import result_columns
+from evaluation.coco_results import quick_results, result_columns
 
 ENTRY = {"image_id": 7, "category_id": 2, "bbox": [1.5, 2, 30.25, 4e-05], "score": 0.875}
 
@@ -110,3 +111,28 @@ def test_a_changed_file_is_never_read_otherwise_than_by_json(place: int, added: 
     data = (GOOD[:place] + added + GOOD[place + removed :]).encode()
     if result_columns(data) is not None:
         check_same(data)
+
+
+TABLE = images(3, size=(100, 80))
+ROWS = {0: 2, 1: 0, 2: 1}
+CLASSES = {2: 0, 5: 1}
+
+
+def test_detections_have_the_rows_and_classes_of_their_ids() -> None:
+    found = quick_results(text().encode(), TABLE, ROWS, CLASSES)
+    assert found is not None
+    assert (found.image_row.tolist(), found.class_id.tolist()) == ([2, 0, 1], [0, 0, 0])
+    np.testing.assert_allclose(found.xyxy_rel[0], [0.015, 0.025, 0.3175, 2.00004 / 80], rtol=1e-12)
+    assert len(np.unique(found.object_id)) == 3
+
+
+@pytest.mark.parametrize(
+    ("rows", "classes"), [({0: 2, 1: 0, 7: 1}, CLASSES), (ROWS, {3: 0}), ({}, {}), (ROWS, {"2": 0})]
+)
+def test_ids_that_are_not_known_are_left_to_the_other_reader(rows: dict[int, int], classes: dict[int, int]) -> None:
+    assert quick_results(text().encode(), TABLE, rows, classes) is None
+
+
+@pytest.mark.parametrize("box", [[1, 1, 0, 1], [1, 1, 1, -1], [1, 1, 2e9, 1], [1e8, 1, 1e-12, 1]])
+def test_boxes_that_cannot_be_scored_are_left_to_the_other_reader(box: list[float]) -> None:
+    assert quick_results(text(bbox=box).encode(), TABLE, ROWS, CLASSES) is None
