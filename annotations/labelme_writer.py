@@ -45,7 +45,7 @@ def write_labelme(
     for row, key in enumerate(keys):
         suffix = posixpath.splitext(str(dataset.images.path[row]))[1]
         path = pictures.place(aside, final, dataset, row, f"{key}{suffix}")
-        beside = posixpath.relpath(path, posixpath.dirname(key) or ".")
+        beside = _seen_from(posixpath.dirname(key), path)
         target = aside / f"{key}.json"
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_bytes(orjson.dumps(writer.document(row, beside), option=orjson.OPT_INDENT_2))
@@ -53,6 +53,16 @@ def write_labelme(
     told += classes_not_kept("Labelme", dataset)
     ids = image_ids_of([f"{key}.json" for key in keys], keys)
     return [*told, *ids_not_kept("Labelme", dataset.images, ids)]
+
+
+def _seen_from(folder: str, path: str) -> str:
+    """Return a path from a folder below the one that it is relative to.
+
+    Not by relpath: it begins in the current folder, and a path that leads above the root of that would be cut short.
+    """
+    if folder and path.startswith(f"{folder}/"):
+        return path[len(folder) + 1 :]
+    return "../" * len([part for part in folder.split("/") if part]) + path
 
 
 class _Writer:
