@@ -85,12 +85,9 @@ def _numbers(picture: Image.Image, path: Path) -> NDArray[Any]:
         raise AnnotationError(f"{path}: label image must be grey, got colours ({picture.mode})")
     if numbers.dtype.kind == "i" and numbers.size and numbers.min() < 0:
         raise AnnotationError(f"{path}: label image must hold 0 to {2**31 - 1}, got {numbers.min()}")
-    # A picture of one bit as numbers, and any other in the machine's order of bytes.
-    return (
-        numbers.view(np.uint8)
-        if numbers.dtype == np.bool_
-        else numbers.astype(numbers.dtype.newbyteorder("="), copy=False)
-    )
+    if numbers.dtype == np.bool_:
+        return (numbers.view(np.uint8) != 0).astype(np.uint8)  # the byte of Pillow's true is 255
+    return numbers.astype(numbers.dtype.newbyteorder("="), copy=False)
 
 
 def _raw_mode(picture: Image.Image) -> str:

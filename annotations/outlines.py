@@ -87,26 +87,17 @@ def polygon_patch(points: NDArray[np.float64], width: int, height: int) -> Patch
     near = _near(points, width, height)
     if not len(near):
         return empty_patch()
-    corners = _distinct(np.floor(near).astype(np.int64))
-    left, top = np.maximum(corners.min(axis=0), 0).tolist()
-    right, bottom = np.minimum(corners.max(axis=0) + 1, [width, height]).tolist()
+    left, top = np.maximum(np.trunc(near.min(axis=0)), 0).astype(np.int64).tolist()
+    right, bottom = np.minimum(np.trunc(near.max(axis=0)) + 1, [width, height]).astype(np.int64).tolist()
     if right <= left or bottom <= top:
         return empty_patch()
-    if len(corners) * (bottom - top) > MOST_WORK:
-        got = f"{len(corners):,} in {bottom - top:,} rows"
+    if len(near) * (bottom - top) > MOST_WORK:
+        got = f"{len(near):,} in {bottom - top:,} rows"
         raise AnnotationError(f"polygon must have at most {MOST_WORK:,} points times rows, got {got}")
-    if len(corners) < 2:
-        corners = np.repeat(corners, 2, axis=0)  # all in one pixel; Pillow wants a line
-    canvas = Image.new("L", (right - left, bottom - top))
-    ImageDraw.Draw(canvas).polygon([(x - left, y - top) for x, y in corners.tolist()], fill=1, outline=1)
-    return Patch(left, top, np.asarray(canvas).view(np.bool_))
-
-
-def _distinct(corners: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Return the (N, 2) corners without those that repeat the one before."""
-    moved = (corners[1:] != corners[:-1]).any(axis=1)
-    distinct: NDArray[np.int64] = corners[np.concatenate([[True], moved])]
-    return distinct
+    # From the frame's own origin: Pillow rounds otherwise, here and there, where a polygon is moved.
+    canvas = Image.new("L", (right, bottom))
+    ImageDraw.Draw(canvas).polygon([(x, y) for x, y in near.tolist()], fill=1, outline=1)
+    return Patch(left, top, np.asarray(canvas.crop((left, top, right, bottom))).view(np.bool_))
 
 
 def _circle_patch(region: Region, x: float, y: float, width: int, height: int) -> Patch:
