@@ -86,8 +86,9 @@ def _numbers(picture: Image.Image, path: Path) -> NDArray[Any]:
     if numbers.dtype.kind == "i" and numbers.size and numbers.min() < 0:
         raise AnnotationError(f"{path}: label image must hold 0 to {2**31 - 1}, got {numbers.min()}")
     if numbers.dtype == np.bool_:
-        return (numbers.view(np.uint8) != 0).astype(np.uint8)  # the byte of Pillow's true is 255
-    return numbers.astype(numbers.dtype.newbyteorder("="), copy=False)
+        numbers = numbers.view(np.uint8) != 0  # the byte of Pillow's true is 255
+        return numbers.astype(np.uint8)
+    return np.asarray(numbers, numbers.dtype.newbyteorder("="))
 
 
 def _raw_mode(picture: Image.Image) -> str:

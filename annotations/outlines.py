@@ -17,7 +17,7 @@ from annotations.shapes import Region, regions_of
 from annotations.tables import BoxDataset
 
 MOST_WORK = 1_000_000_000
-"""Rows times points of one polygon, which Pillow's time grows with: about a quarter of a minute."""
+"""Rows times points of one polygon, and its length, which Pillow's time grows with: about a quarter of a minute."""
 
 _FAR = 16_384
 """Pixels outside the frame, at least, where a polygon is cut off."""
@@ -82,7 +82,7 @@ def polygon_patch(points: NDArray[np.float64], width: int, height: int) -> Patch
     """Return the pixels of a polygon of (N, 2) points, as `shape_patch` says.
 
     Raises:
-        AnnotationError: it has too many points for its height.
+        AnnotationError: it has too many points for its height, or is too long.
     """
     near = _near(points, width, height)
     if not len(near):
@@ -91,9 +91,10 @@ def polygon_patch(points: NDArray[np.float64], width: int, height: int) -> Patch
     right, bottom = np.minimum(np.trunc(near.max(axis=0)) + 1, [width, height]).astype(np.int64).tolist()
     if right <= left or bottom <= top:
         return empty_patch()
-    if len(near) * (bottom - top) > MOST_WORK:
-        got = f"{len(near):,} in {bottom - top:,} rows"
-        raise AnnotationError(f"polygon must have at most {MOST_WORK:,} points times rows, got {got}")
+    length = np.abs(near - np.roll(near, -1, axis=0)).max(axis=1).sum()
+    if len(near) * (bottom - top) + length > MOST_WORK:
+        got = f"{len(near):,} points in {bottom - top:,} rows, {length:,.0f} pixels long"
+        raise AnnotationError(f"polygon must take at most {MOST_WORK:,} steps to draw, got {got}")
     # From the frame's own origin: Pillow rounds otherwise, here and there, where a polygon is moved.
     canvas = Image.new("L", (right, bottom))
     ImageDraw.Draw(canvas).polygon([(x, y) for x, y in near.tolist()], fill=1, outline=1)

@@ -87,8 +87,10 @@ def test_polygon_far_away_has_no_pixels_though_its_box_meets_the_frame() -> None
 def test_polygon_of_too_many_points_is_refused() -> None:
     angles = np.linspace(0, 2 * np.pi, 600_000, endpoint=False)
     points = 100_000 * np.stack([np.cos(angles), np.sin(angles)], axis=1) + 100_000
-    with pytest.raises(AnnotationError, match=f"at most {MOST_WORK:,} points times rows"):
+    with pytest.raises(AnnotationError, match=f"at most {MOST_WORK:,} steps to draw, got 600,000 points in 2,000 rows"):
         polygon_patch(points, 200_001, 2_000)
+    with pytest.raises(AnnotationError, match="1,600,000,000 pixels long"):
+        polygon_patch(np.array([[0.0, 0.0], [16_000.0, 1.0]] * 50_000), 20_000, 10)
 
 
 def test_circle_is_the_pixels_whose_centres_it_holds() -> None:
