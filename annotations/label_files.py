@@ -88,7 +88,8 @@ def _numbers(picture: Image.Image, path: Path) -> NDArray[Any]:
     if numbers.dtype == np.bool_:
         numbers = numbers.view(np.uint8) != 0  # the byte of Pillow's true is 255
         return numbers.astype(np.uint8)
-    return np.asarray(numbers, numbers.dtype.newbyteorder("="))
+    native: NDArray[Any] = np.asarray(numbers, numbers.dtype.newbyteorder("="))
+    return native
 
 
 def _raw_mode(picture: Image.Image) -> str:
