@@ -1,10 +1,13 @@
 """Any form of annotations to any other: each file converted or refused by name, nothing changed in silence."""
 
 import os
+import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
+
+import numpy as np
 
 from annotations.dataset import counts, refuse_existing, write_dataset
 from annotations.drawn import Progress, Reading
@@ -21,6 +24,7 @@ FINDINGS = "ppnlab-findings.csv"
 
 # Whoever loads these looks for the pictures inside the folder; the other forms name them where they lie.
 _DEMAND_PICTURES = frozenset({"yolo", "voc"})
+_EMBEDDED = ".embedded"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -158,10 +162,28 @@ def _write_form(destination: Path, form: str, read: Reading, pictures: PictureFi
     write = writer_of(form)
     try:
         with whole_directory(final) as aside:
-            told = write(aside, final, read.dataset, pictures)
-            findings = [*read.findings, *told, *pictures.findings]
+            dataset, found = _with_embedded(aside / _EMBEDDED, read, pictures)
+            told = write(aside, final, dataset, pictures)
+            shutil.rmtree(aside / _EMBEDDED, ignore_errors=True)
+            findings = [*read.findings, *found, *told, *pictures.findings]
             (aside / FINDINGS).write_bytes(findings_text(findings).encode())
     except OSError as error:
         refuse_existing(destination)  # made or filled by another process since
         raise AnnotationError(f"{destination}: destination must be writable, got {error.strerror or error}") from error
     return findings
+
+
+def _with_embedded(folder: Path, read: Reading, pictures: PictureFiles) -> tuple[BoxDataset, list[Finding]]:
+    """Return the dataset with the pictures that annotation files hold as files in `folder`, to be copied from there."""
+    if not read.embedded:
+        return read.dataset, []
+    from annotations.embedded import write_embedded
+
+    images = read.dataset.images
+    written, findings = write_embedded(folder, images, read.embedded)
+    rows = np.flatnonzero(written.path != images.path).tolist()
+    paths = images.path.tolist()
+    for row in rows:
+        paths[row] = str(folder / written.path[row])
+    pictures.copied = frozenset(rows)
+    return replace(read.dataset, images=replace(images, path=np.array(paths, np.str_))), findings

@@ -22,11 +22,13 @@ class PictureFiles:
     """Puts pictures where a form wants them; `findings` gathers what went amiss.
 
     `mode` says how: "copy" makes a file of its own, "link" a relative symbolic link, and "reference" nothing: the form
-    names the picture where it lies.
+    names the picture where it lies. Pictures of the image rows `copied` are copied whatever the mode: they will not
+    stay where they are.
     """
 
     mode: Mode
     findings: list[Finding] = field(default_factory=list)
+    copied: frozenset[int] = frozenset()
     _taken: set[str] = field(default_factory=set)
 
     def place(self, aside: Path, final: Path, dataset: BoxDataset, row: int, wanted: str) -> str:
@@ -45,20 +47,20 @@ class PictureFiles:
             self.findings.append(
                 Finding("missing-image", str(images.source[row]), "", str(images.image_id[row]), message)
             )
-        if self.mode == "reference" and dataset.images.path[row]:
+        mode = "copy" if row in self.copied else self.mode
+        if mode == "reference" and dataset.images.path[row]:
             # The real paths: "..", taken from behind a symbolic link, leads elsewhere.
             return os.path.relpath(os.path.realpath(picture), os.path.realpath(final)).replace(os.sep, "/")
         path = self._free(safe_path(wanted))
-        if fault is None and self.mode != "reference":
-            self._put(picture, aside / path, Path(os.path.realpath(final)) / path)
+        if fault is None and mode != "reference":
+            target = aside / path
+            target.parent.mkdir(parents=True, exist_ok=True)
+            if mode == "link":
+                folder = (Path(os.path.realpath(final)) / path).parent
+                target.symlink_to(os.path.relpath(os.path.realpath(picture), folder))
+            else:
+                shutil.copyfile(picture, target)
         return path
-
-    def _put(self, picture: Path, target: Path, final: Path) -> None:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        if self.mode == "link":
-            target.symlink_to(os.path.relpath(os.path.realpath(picture), final.parent))
-        else:
-            shutil.copyfile(picture, target)
 
     def _free(self, path: str) -> str:
         path = _numbered(path, self._taken)
