@@ -86,8 +86,7 @@ def _numbers(picture: Image.Image, path: Path) -> NDArray[Any]:
     if numbers.dtype.kind == "i" and numbers.size and numbers.min() < 0:
         raise AnnotationError(f"{path}: label image must hold 0 to {2**31 - 1}, got {numbers.min()}")
     if numbers.dtype == np.bool_:
-        numbers = numbers.view(np.uint8) != 0  # the byte of Pillow's true is 255
-        return numbers.astype(np.uint8)
+        return np.asarray(numbers.view(np.uint8) != 0, np.uint8)  # the byte of Pillow's true is 255
     native: NDArray[Any] = np.asarray(numbers, numbers.dtype.newbyteorder("="))
     return native
 
