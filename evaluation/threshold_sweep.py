@@ -100,7 +100,8 @@ def _trap(best: PixelFigures, least: PixelFigures) -> str | None:
     # Compared in pixels, which are exact: wrong against those an empty picture gets wrong.
     if best.truth + best.predicted - 2 * best.hit >= best.truth:
         return L1_PREFERS_EMPTY
-    return L1_PREFERS_LESS if least.predicted < best.predicted and (least.dice or 0.0) < (best.dice or 0.0) else None
+    # 1 - Dice is wrong / (truth + predicted): with no more wrong and yet less Dice, less must be predicted.
+    return L1_PREFERS_LESS if (least.dice or 0.0) < (best.dice or 0.0) else None
 
 
 def _shown(value: float | None) -> str:

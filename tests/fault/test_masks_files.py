@@ -105,8 +105,15 @@ def test_a_page_that_would_unpack_to_too_much_is_refused(tmp_path: Path, monkeyp
             read_labels(save(tmp_path / name, LABELS))
 
 
-def tiff_of_pages(order: str, pages: list[np.ndarray], *, wide: bool = False, ends: bool = True) -> bytes:
-    """A TIFF as tifffile writes it, all pages' pixels before the pages: the writer of the tests, from the standard."""
+def tiff_of_pages(
+    order: str,
+    pages: list[np.ndarray],
+    *,
+    wide: bool = False,
+    ends: bool = True,
+    last: dict[int, int] | None = None,
+) -> bytes:
+    """A TIFF with all pixels before the pages' tags, written by the standard; `last` changes tags of the last page."""
     place, entry, count = ("Q", "HHQ", "Q") if wide else ("I", "HHI", "H")
     head = (b"II" if order == "<" else b"MM") + struct.pack(order + "H", 43 if wide else 42)
     head += struct.pack(order + "HH", 8, 0) if wide else b""
@@ -117,6 +124,7 @@ def tiff_of_pages(order: str, pages: list[np.ndarray], *, wide: bool = False, en
         kind = {"u": 1, "i": 2, "f": 3}[page.dtype.kind]
         tags = {256: page.shape[1], 257: page.shape[0], 258: page.itemsize * 8, 259: 1, 262: 1, 273: pixels, 277: 1}
         tags |= {278: page.shape[0], 279: page.nbytes, 339: kind}
+        tags |= (last or {}) if number == len(pages) - 1 else {}
         pixels += page.nbytes
         long = 16 if wide else 4
         file.append(struct.pack(order + count, len(tags)))
@@ -152,6 +160,39 @@ def test_a_chain_of_pages_without_an_end_is_refused() -> None:
         tiff_pages(whole[:-4] + struct.pack("<I", first))
     with pytest.raises(ValueError, match="ends before"):
         tiff_pages(tiff_of_pages("<", [LABELS, LABELS], ends=False))
+
+
+@pytest.mark.parametrize("dtype", [np.uint16, np.int64])
+@pytest.mark.parametrize(
+    ("last", "text"),
+    [
+        ({273: 10**6}, "ends before its pixels do"),
+        ({279: 10**6}, "ends before its pixels do"),
+        ({256: 10**5, 257: 10**4}, "bytes for 100000 x 10000 pixels"),
+        ({259: 9999}, ""),
+    ],
+)
+def test_a_stack_whose_last_page_is_damaged_is_not_read_as_a_shorter_one(
+    tmp_path: Path, dtype: type[np.generic], last: dict[int, int], text: str
+) -> None:
+    (tmp_path / "a.tif").write_bytes(tiff_of_pages("<", [LABELS.astype(dtype)] * 3, last=last))
+    with pytest.raises(AnnotationError, match=rf"a\.tif: label image must be readable, got .*{text}"):
+        read_labels(tmp_path / "a.tif")
+
+
+def test_pages_that_share_their_bytes_are_refused_before_they_cost_time() -> None:
+    # Each page says that all the file's bytes are the places and the lengths of its pixels.
+    pages, size = 40, 8 + 40 * (2 + 4 * 12 + 4)
+    file, here = [b"II*\0" + struct.pack("<I", 8)], 8
+    for number in range(pages):
+        here += 2 + 4 * 12 + 4
+        long = ((256, 4, 1, 1), (257, 4, 1, 1), (273, 1, size, 0), (279, 1, size, 0))
+        file += [struct.pack("<H", 4), *(struct.pack("<HHII", *tag) for tag in long)]
+        file.append(struct.pack("<I", here if number + 1 < pages else 0))
+    whole = b"".join(file)
+    assert len(whole) == size
+    with pytest.raises(ValueError, match="pages that overlap"):
+        tiff_pages(whole)
 
 
 def test_a_mask_whose_white_is_0_keeps_its_numbers(tmp_path: Path) -> None:

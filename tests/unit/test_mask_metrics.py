@@ -1,4 +1,6 @@
 import json
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -190,3 +192,13 @@ def test_json_holds_one_row_a_threshold_and_all_images() -> None:
 def test_iou_thresholds_that_cannot_be_are_refused(given: tuple[float, ...]) -> None:
     with pytest.raises(UsageError, match="iou_thresholds must be"):
         MaskSettings(given)
+
+
+def test_scoring_masks_loads_no_heavy_package() -> None:
+    code = (
+        "import sys, evaluation.mask_metrics, evaluation.pixel_folders, evaluation.object_table\n"
+        "heavy = {'pandas', 'matplotlib', 'jinja2', 'keras', 'tensorflow', 'cv2', 'PIL', 'scipy'}\n"
+        "print(sorted(heavy & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

@@ -103,6 +103,17 @@ def test_more_matches_go_before_better_ones() -> None:
     assert (high.truth_row.tolist(), high.predicted_row.tolist()) == ([1], [0])
 
 
+def test_pairs_below_the_threshold_decide_between_matchings_as_good() -> None:
+    # Truth 1 (10 pixels): 5 in prediction 1, 4 in prediction 2. Truth 2 (8 pixels): 3 in prediction 1.
+    truth = np.repeat([1, 1, 1, 0, 2, 2], [5, 4, 1, 1, 3, 5])
+    predicted = np.repeat([1, 2, 0, 2, 1, 0], [5, 4, 1, 1, 3, 5])
+    found = label_overlaps(truth, predicted)
+    np.testing.assert_allclose(found.iou_matrix, [[5 / 13, 4 / 11], [3 / 13, 0]], rtol=0, atol=1e-15)
+    matches = match_labels(found, 0.3)
+    # One match either way: 1-2 and, below the threshold, 2-1 have 0.59 in all, 1-1 alone has 0.38.
+    assert (matches.truth_row.tolist(), matches.predicted_row.tolist()) == ([0], [1])
+
+
 def test_an_object_halved_exactly_matches_one_half() -> None:
     found = label_overlaps(np.array([1, 1, 2, 2]), np.array([1, 2, 3, 3]))
     matches = match_labels(found, 0.5)

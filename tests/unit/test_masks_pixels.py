@@ -166,6 +166,15 @@ def test_a_sweep_says_when_an_empty_picture_has_the_least_error() -> None:
     assert sweep.remark is not None and TRAPS[L1_PREFERS_EMPTY] in sweep.remark
 
 
+def test_a_mask_as_wrong_as_an_empty_picture_is_a_trap_too() -> None:
+    # The best mask finds 4 of 4 pixels and 4 others: 4 are wrong, as they are in an empty picture.
+    truth = np.arange(20) < 4
+    sweep = threshold_sweep(pixel_curve(truth, np.where(np.arange(20) < 8, 0.9, 0.01)))
+    assert (sweep.best_dice, sweep.trap) == (0.9, L1_PREFERS_EMPTY)
+    sweep = threshold_sweep(pixel_curve(truth, np.where(np.arange(20) < 7, 0.9, 0.01)))
+    assert sweep.trap is None
+
+
 def test_a_sweep_of_good_probabilities_names_no_trap() -> None:
     truth, _ = sparse_picture()
     sweep = threshold_sweep(pixel_curve(truth, np.where(truth, 0.8, 0.2)))
