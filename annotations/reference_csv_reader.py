@@ -80,6 +80,9 @@ class _Rows:
 def _read_tables(source: Path, root: Path, findings: list[Finding]) -> dict[str, Mapping[str, list[str]]]:
     """Return the columns of each file, by its name."""
     if not source.is_dir():
+        if source.exists() and not source.is_file():
+            # A pipe without a writer would be waited for.
+            raise AnnotationError(f"{source}: source must be an ordinary file, got a device or a pipe")
         return {source.name: read_csv(source, COLUMNS).columns}
     tables = {}
     for name in files_below(root, "", {".csv"}, findings):

@@ -170,5 +170,8 @@ def test_a_device_and_a_pipe_are_refused(tmp_path: Path) -> None:
     for name in ("pipe.json", "zero.json"):
         with pytest.raises(PpnlabError, match=f"{name}: file must be an ordinary file"):
             read_form("coco", tmp_path / name)
+    os.mkfifo(tmp_path / "pipe.csv")
+    with pytest.raises(PpnlabError, match=r"pipe\.csv: source must be an ordinary file"):
+        read_form("csv", tmp_path / "pipe.csv")
     with pytest.raises(PpnlabError, match="must hold COCO JSON"):
         read_form("coco", tmp_path)
