@@ -155,6 +155,10 @@ def _list(files: tuple[Path, ...]) -> str:
 def _read(path: Path, what: str) -> NDArray[Any]:
     if path.suffix.lower() not in SUFFIXES:
         raise UsageError(f"{path}: {what} must be a file of {', '.join(sorted(SUFFIXES))}, got {path.suffix}")
+    if not path.is_file():
+        # A device or a pipe would be read without end.
+        got = "no plain file" if path.exists() else "no such file"
+        raise AnnotationError(f"{path}: {what} must be a file, got {got}")
     try:
         data = path.read_bytes()
         tiff = tiff_pages(data)

@@ -58,7 +58,7 @@ def match_labels(overlaps: LabelOverlaps, iou_threshold: float = 0.5) -> LabelMa
 
 
 def _disputed(overlaps: LabelOverlaps, reaches: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Return the (K,) mask of the pairs with an object that reaches the threshold with others too, or only with others.
+    """Return the (K,) mask of the pairs in which an object reaches the threshold with two others or more.
 
     A pair that reaches and is not disputed is in every best matching: what it keeps out does not reach.
     """

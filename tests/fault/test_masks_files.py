@@ -269,6 +269,12 @@ def test_what_is_no_picture_is_refused_by_name(tmp_path: Path, content: bytes | 
         read_labels(tmp_path / "a.jpg")
 
 
+def test_a_link_to_a_device_is_refused_and_not_read_without_end(tmp_path: Path) -> None:
+    (tmp_path / "a.png").symlink_to("/dev/zero")
+    with pytest.raises(AnnotationError, match=r"a\.png: label image must be a file, got no plain file"):
+        read_labels(tmp_path / "a.png")
+
+
 def folders(tmp_path: Path) -> tuple[Path, Path]:
     truth, predicted = tmp_path / "truth", tmp_path / "predicted"
     save(truth / "one.png", LABELS)
