@@ -3,7 +3,7 @@
 import os
 import posixpath
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -21,7 +21,7 @@ from annotations.yaml_subset import Yaml, read_yaml
 LARGEST_YAML = 2**20
 """Bytes; the names of a thousand classes take some 20 kB."""
 
-LARGEST_LIST = 256 * 2**20
+LARGEST_LIST = 64 * 2**20
 """Bytes; a list of a million pictures has about 60 MB."""
 
 CLASS_LISTS = ("classes.txt", "labels/classes.txt", "obj.names")
@@ -56,7 +56,9 @@ class YoloFolder:
         if self.files.has_file(path):
             return True
         real = Path(os.path.realpath(self.files.root / path))
-        return self.pictures_folder is not None and real.is_relative_to(self.pictures_folder) and real.is_file()
+        return (
+            self.pictures_folder is not None and real.is_relative_to(self.pictures_folder) and _is(real, Path.is_file)
+        )
 
     def add(self, path: str, split: str, base: str) -> None:
         """Take a picture into a split; `base` is the folder that names the split."""
@@ -215,7 +217,7 @@ class _Listing:
         full = self.folder.files.root / path if path is not None else None
         if path is None:
             self._note("outside-root", f"{key}: {shown(place)} leaves the source folder and was not followed")
-        elif full is not None and full.is_dir():
+        elif full is not None and _is(full, Path.is_dir):
             self._add_folder(path, split)
         elif suffix_of(path) == ".txt" and self.folder.files.has_file(path):
             self._add_list(path, split, base)
@@ -279,7 +281,7 @@ class _Listing:
             self._note(
                 "outside-root", f"path: {shown(path)} leaves the source folder and was not followed; its own taken"
             )
-        elif (self.folder.files.root / place).is_dir():
+        elif _is(self.folder.files.root / place, Path.is_dir):
             return "" if place == "." else place
         # A path that is not there is where the folder was on another machine, or a name under Ultralytics' own folder.
         return ""
@@ -293,13 +295,20 @@ class _Listing:
         if slashed.startswith("/") or _DRIVE.match(slashed):
             return None
         path = posixpath.normpath(posixpath.join(base, slashed))
-        if path.startswith("../") and (self.folder.files.root / path[3:]).exists():
+        if path.startswith("../") and _is(self.folder.files.root / path[3:], Path.exists):
             # Source: Ultralytics' check_det_dataset leaves out one "../" where nothing is there; Roboflow writes it.
             path = path[3:]
         return None if path == ".." or path.startswith("../") or not is_plain(path, _LONGEST_NAME) else path
 
     def _note(self, code: str, message: str) -> None:
         self.findings.append(Finding(code, self.name, "", "", message))
+
+
+def _is(path: Path, what: Callable[[Path], bool]) -> bool:
+    try:
+        return what(path)
+    except OSError:  # a name that is too long for one
+        return False
 
 
 def _images_folder(picture: str) -> str:

@@ -193,6 +193,8 @@ def test_line_of_a_list_without_a_picture_is_told(tmp_path: Path) -> None:
         ("\0", "line 1"),
         ("names: [a]", "must hold pictures"),
         ("names: [a]\ntrain: images/none", "no images/none"),
+        ("names: [a]\ntrain: " + "x" * 500, "got no xxx"),
+        ("names: [a]\npath: " + "x" * 500 + "\ntrain: ../" + "y" * 500, "leaves the source folder"),
         ("names: [a]\ntrain: /etc", "leaves the source folder"),
         ("names: [a]\ntrain: ../..", "leaves the source folder"),
         ("names: [a]\ntrain: [[a]]", "train must be"),
