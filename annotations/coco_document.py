@@ -6,6 +6,7 @@ pixels from the top left corner.
 
 import json
 import re
+import sys
 from collections import Counter
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
@@ -29,6 +30,9 @@ LARGEST = 10**9
 _LONGEST_TEXT = 1000
 # Of a whole number beyond 64 bits orjson makes a fraction.
 _HUGE_ID = re.compile(rb'id"\s*:\s*-?\d{19}')
+
+PLAIN_NAME = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9]+")
+"""A file's name that can be nothing else: no folder, no drive, one suffix."""
 
 Entries = Sequence[Mapping[str, Any]]
 OnFault = Callable[[str, int, str], None]
@@ -65,15 +69,25 @@ class CocoDocument:
 
         The first of these that no other image has.
         """
-        paths = [PurePosixPath(file.replace("\\", "/")) for file in self.files]
+        paths = [_stem_and_path(file) for file in self.files]
         own = [entry.get("image_id") for entry in self.images]
         namings = [
             [name if isinstance(name, str) and is_plain(name, _LONGEST_TEXT) else "" for name in own],
-            [path.stem for path in paths],
-            [str(path.with_suffix("")) if path.name else "" for path in paths],
+            [stem for stem, _ in paths],
+            [path for _, path in paths],
             [str(entry.get("id")) for entry in self.images],
         ]
         return first_unique(namings) or [f"images[{row}]" for row in range(len(self.images))]
+
+
+def _stem_and_path(file: str) -> tuple[str, str]:
+    """Return a file's stem, and its path without suffix."""
+    if PLAIN_NAME.fullmatch(file):
+        # Nearly all are: pathlib would take longer than reading the rest of the file.
+        stem = file.rpartition(".")[0]
+        return stem, stem
+    path = PurePosixPath(file.replace("\\", "/"))
+    return path.stem, str(path.with_suffix("")) if path.name else ""
 
 
 def read_coco_document(path: Path, on_fault: OnFault) -> CocoDocument:
@@ -162,9 +176,14 @@ def entries_of(document: Mapping[str, Any], name: str, on_fault: OnFault) -> Ent
 
 def numbered(name: str, entries: Entries, on_fault: OnFault) -> dict[Hashable, int]:
     """Return the row of each id; an id that is missing, is neither number nor text, or stands twice is at fault."""
+    ids = [entry.get("id") for entry in entries]
     rows: dict[Hashable, int] = {}
-    for index, entry in enumerate(entries):
-        value = entry.get("id")
+    if set(map(type, ids)) <= {int, str}:
+        rows = dict(zip(ids, range(len(ids)), strict=True))
+        if len(rows) == len(ids):
+            return rows
+        rows = {}
+    for index, value in enumerate(ids):
         if not isinstance(value, int | str) or isinstance(value, bool):
             on_fault(name, index, f"id must be a whole number or text, got {value!r}")
         elif rows.setdefault(value, index) != index:
@@ -177,7 +196,10 @@ def looked_up(
 ) -> NDArray[np.int64]:
     """Return the (N,) places that `known` gives for the entries' `key`; -1, and at fault, where it gives none."""
     values = [entry.get(key) for entry in entries]
-    places = [known.get(value, -1) if isinstance(value, int | str) else -1 for value in values]
+    if set(map(type, values)) <= {int, str}:
+        places = [known.get(value, -1) for value in values]
+    else:
+        places = [known.get(value, -1) if isinstance(value, int | str) else -1 for value in values]
     if -1 in places:
         some = ", ".join(repr(value) for value in list(known)[:5]) + (", ..." if len(known) > 5 else "")
         for index, place in enumerate(places):
@@ -295,7 +317,8 @@ def _categories(document: Mapping[str, Any]) -> tuple[tuple[str, ...], dict[Hash
     ids = numbered("categories", listed, refuse)
     named = texts("categories", listed, "name", refuse)
     order = sorted(range(len(listed)), key=lambda row: _sort_key(listed[row]["id"]))
-    names = [named[row] or str(listed[row]["id"]) for row in order]
+    # One text object a name: boxes are renamed by its identity, a million at a time.
+    names = [sys.intern(named[row] or str(listed[row]["id"])) for row in order]
     if len(set(names)) < len(names):
         raise FileRefused("bad-file", f"categories: name must be unique, got {', '.join(names)}")
     value_of = {row: value for value, row in ids.items()}

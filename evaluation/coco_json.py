@@ -11,6 +11,7 @@ import numpy as np
 
 from annotations.coco_document import (
     LARGEST_FILE,
+    PLAIN_NAME,
     CocoDocument,
     Entries,
     OnFault,
@@ -144,6 +145,8 @@ def _image_table(path: Path, document: CocoDocument) -> Images:
 
 def _inside(file: str) -> str:
     """Return the path of a picture below the folder of the truth, or "" for one that would lead out of it."""
+    if PLAIN_NAME.fullmatch(file):
+        return file
     path = PurePosixPath(file.replace("\\", "/"))
     leads_out = path.is_absolute() or ".." in path.parts or PureWindowsPath(file).is_absolute()
     return "" if leads_out or not path.name else str(path)
