@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from annotations.errors import AnnotationError
 from annotations.files_below import files_below, suffix_of
 from annotations.findings import Finding
 from annotations.imagepaths import SourceFolder
@@ -16,23 +15,17 @@ from annotations.notes import FileRefused, is_plain, shown
 from annotations.pictures import SUFFIXES
 from annotations.plain_files import read_utf8
 from annotations.tables import SPLITS
-from annotations.yaml_subset import Yaml, read_yaml
-
-LARGEST_YAML = 2**20
-"""Bytes; the names of a thousand classes take some 20 kB."""
+from annotations.yaml_subset import Yaml
+from annotations.yolo_settings import keypoints_of, names_of, names_of_list, read_settings, settings_file
 
 LARGEST_LIST = 64 * 2**20
 """Bytes; a list of a million pictures has about 60 MB."""
 
-CLASS_LISTS = ("classes.txt", "labels/classes.txt", "obj.names")
-"""Where programs write the names of the classes, one a line, where there is no data.yaml."""
-
 UNSPLIT = "unsplit"
 """Our own key of data.yaml: folders whose pictures have no split, though YOLO asks for a `train` that names them."""
 
-_YAML = (".yaml", ".yml")
 _SPLIT_KEYS = ("train", "val", "valid", "validation", "test")
-_LONGEST_NAME = 1000
+_LONGEST_PATH = 1000
 _DRIVE = re.compile("[A-Za-z]:")
 
 
@@ -55,10 +48,10 @@ class YoloFolder:
         """Return whether an ordinary file is at `path`, inside the folder or, by a link, in that of the pictures."""
         if self.files.has_file(path):
             return True
+        if self.pictures_folder is None:
+            return False
         real = Path(os.path.realpath(self.files.root / path))
-        return (
-            self.pictures_folder is not None and real.is_relative_to(self.pictures_folder) and _is(real, Path.is_file)
-        )
+        return real.is_relative_to(self.pictures_folder) and _is(real, Path.is_file)
 
     def add(self, path: str, split: str, base: str) -> None:
         """Take a picture into a split; `base` is the folder that names the split."""
@@ -82,15 +75,15 @@ def read_yolo_folder(source: Path, pictures: Path | None, findings: list[Finding
     Raises:
         AnnotationError: there are no class names, or what names the pictures cannot be understood.
     """
-    settings = _settings_file(source)
+    settings = settings_file(source)
     root = Path(os.path.realpath(source if source.is_dir() else source.parent))
     folder = YoloFolder(SourceFolder(root), None if pictures is None else Path(os.path.realpath(pictures)))
     if settings is None:
-        folder.names = _names_of_list(source, folder.files)
+        folder.names = names_of_list(source, folder.files)
         _add_all(folder, findings)
     else:
-        said = _read_settings(settings)
-        folder.names, folder.keypoints = _names_of(said, settings), _keypoints_of(said, settings)
+        said = read_settings(settings)
+        folder.names, folder.keypoints = names_of(said, settings), keypoints_of(said, settings)
         _Listing(folder, settings.name, findings).add_splits(said)
     return folder
 
@@ -106,79 +99,6 @@ def split_of_path(path: str) -> tuple[str, str]:
         return "", ""
     last = place + 1 if parts[place + 1 : place + 2] in (["images"], ["labels"]) else place
     return SPLIT_OF_FLAG[parts[place]], "/".join(parts[: last + 1])
-
-
-def _settings_file(source: Path) -> Path | None:
-    if not source.is_dir():
-        if source.suffix.lower() not in _YAML or not source.exists():
-            got = "another file" if source.exists() else "no such one"
-            raise AnnotationError(f"{source}: source must be a folder or a data.yaml, got {got}")
-        return source
-    found = sorted(path for path in source.iterdir() if path.suffix.lower() in _YAML and not path.name.startswith("."))
-    usual = [path for path in found if path.stem.lower() == "data"]
-    if len(usual or found) > 1:
-        names = ", ".join(path.name for path in usual or found)
-        raise AnnotationError(f"{source}: source must hold one data.yaml, got {names}; give the file as the source")
-    return (usual or found)[0] if found else None
-
-
-def _read_settings(path: Path) -> dict[str, Yaml]:
-    try:
-        return read_yaml(read_utf8(path, LARGEST_YAML))
-    except AnnotationError as error:
-        raise AnnotationError(f"{path}: {error}") from error
-
-
-def _names_of(said: Mapping[str, Yaml], path: Path) -> tuple[str, ...]:
-    names = said.get("names", "")
-    if isinstance(names, dict):
-        names = [names.get(str(number), "") for number in range(len(names))]
-    if not names and _count(said.get("nc", "")):
-        # Source: Ultralytics' check_det_dataset names classes so where there are only so many.
-        names = [f"class_{number}" for number in range(_count(said.get("nc", "")))]
-    if names == [] and said.get("nc") == "0":
-        return ()
-    if not isinstance(names, list) or not _are_names(names):
-        must = "names must be a list of different names, or names by number from 0"
-        raise AnnotationError(f"{path}: {must}, got {shown(said.get('names', ''))}")
-    if said.get("nc") and _count(said["nc"]) != len(names):
-        raise AnnotationError(f"{path}: nc must be {len(names)}, the number of names, got {shown(said['nc'])}")
-    return tuple(map(str, names))
-
-
-def _are_names(names: list[Yaml]) -> bool:
-    texts = [name for name in names if isinstance(name, str) and name and is_plain(name, _LONGEST_NAME)]
-    return 0 < len(names) == len(set(texts))
-
-
-def _count(value: Yaml) -> int:
-    """Return a number of at most four digits, or 0."""
-    return int(value) if isinstance(value, str) and re.fullmatch("[0-9]{1,4}", value) else 0
-
-
-def _keypoints_of(said: Mapping[str, Yaml], path: Path) -> int:
-    shape = said.get("kpt_shape", "")
-    if not shape:
-        return 0
-    counts = [_count(value) for value in shape] if isinstance(shape, list) else []
-    if len(counts) != 2 or not all(counts):
-        raise AnnotationError(f"{path}: kpt_shape must be two numbers, got {shown(shape)}")
-    return counts[0] * counts[1]
-
-
-def _names_of_list(source: Path, files: SourceFolder) -> tuple[str, ...]:
-    place = next((place for place in CLASS_LISTS if files.has_file(place)), None)
-    if place is None:
-        raise AnnotationError(f"{source}: source must hold data.yaml or classes.txt, got neither")
-    try:
-        names: list[Yaml] = [line.strip() for line in read_utf8(files.root / place, LARGEST_YAML).splitlines()]
-    except FileRefused as error:
-        raise AnnotationError(f"{source / place}: {error}") from error
-    while names and not names[-1]:
-        names.pop()
-    if not _are_names(names):
-        raise AnnotationError(f"{source / place}: file must hold different names, one a line, got {shown(names)}")
-    return tuple(map(str, names))
 
 
 def _add_all(folder: YoloFolder, findings: list[Finding]) -> None:
@@ -298,7 +218,7 @@ class _Listing:
         if path.startswith("../") and _is(self.folder.files.root / path[3:], Path.exists):
             # Source: Ultralytics' check_det_dataset leaves out one "../" where nothing is there; Roboflow writes it.
             path = path[3:]
-        return None if path == ".." or path.startswith("../") or not is_plain(path, _LONGEST_NAME) else path
+        return None if path == ".." or path.startswith("../") or not is_plain(path, _LONGEST_PATH) else path
 
     def _note(self, code: str, message: str) -> None:
         self.findings.append(Finding(code, self.name, "", "", message))
