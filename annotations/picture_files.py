@@ -29,7 +29,8 @@ class PictureFiles:
     mode: Mode
     findings: list[Finding] = field(default_factory=list)
     copied: frozenset[int] = frozenset()
-    _taken: set[str] = field(default_factory=set)
+    _taken: set[str] = field(default_factory=set, repr=False)
+    _real: dict[str, str] = field(default_factory=dict, repr=False)
 
     def place(self, aside: Path, final: Path, dataset: BoxDataset, row: int, wanted: str) -> str:
         """Return the path, relative to `final` and with `/`, that the form's files are to name picture `row` by.
@@ -49,18 +50,27 @@ class PictureFiles:
             )
         mode = "copy" if row in self.copied else self.mode
         if mode == "reference" and dataset.images.path[row]:
-            # The real paths: "..", taken from behind a symbolic link, leads elsewhere.
-            return os.path.relpath(os.path.realpath(picture), os.path.realpath(final)).replace(os.sep, "/")
+            return self._from(final, picture)
         path = self._free(safe_path(wanted))
         if fault is None and mode != "reference":
             target = aside / path
             target.parent.mkdir(parents=True, exist_ok=True)
             if mode == "link":
-                folder = (Path(os.path.realpath(final)) / path).parent
-                target.symlink_to(os.path.relpath(os.path.realpath(picture), folder))
+                target.symlink_to(self._from((final / path).parent, picture))
             else:
                 shutil.copyfile(picture, target)
         return path
+
+    def _from(self, folder: Path, picture: Path) -> str:
+        # The real paths: "..", taken from behind a symbolic link, leads elsewhere.
+        place = os.path.join(self._real_path(picture.parent), picture.name)  # noqa: PTH118
+        return os.path.relpath(place, self._real_path(folder)).replace(os.sep, "/")
+
+    def _real_path(self, folder: Path) -> str:
+        key = str(folder)
+        if key not in self._real:
+            self._real[key] = os.path.realpath(folder)
+        return self._real[key]
 
     def _free(self, path: str) -> str:
         path = _numbered(path, self._taken)
@@ -109,11 +119,6 @@ def _numbered(path: str, taken: set[str]) -> str:
 
 
 def _fault_of(picture: Path) -> str | None:
-    try:
-        if not picture.is_file():
-            return "no file" if picture.exists() else "no such file"
-        with picture.open("rb") as handle:
-            handle.read(1)
-    except OSError as error:
-        return error.strerror or str(error)
-    return None
+    if not picture.is_file():
+        return "no file" if picture.exists() else "no such file"
+    return None if os.access(picture, os.R_OK) else "one that may not be read"

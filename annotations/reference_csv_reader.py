@@ -2,6 +2,7 @@
 
 import math
 import os
+import sys
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -130,7 +131,7 @@ def _box(source: str, row: int, cells: Sequence[str]) -> _Box:
     if not label or not is_plain(label, _LONGEST_TEXT):
         raise FileRefused("bad-entry", f"class must be a label, got {shown(label)}")
     xmin, ymin, xmax, ymax = (_number(name, cell) for name, cell in zip(_CORNERS, corners, strict=True))
-    return _Box(source, row, object_id, label, (xmin, ymin, xmax, ymax), size)
+    return _Box(source, row, object_id, sys.intern(label), (xmin, ymin, xmax, ymax), size)
 
 
 def _number(name: str, cell: str) -> float:
