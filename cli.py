@@ -310,6 +310,8 @@ def _print_json_or(as_json: bool, values: Mapping[str, Any], text: Callable[[], 
 
 
 def _conversion_text(summary: Mapping[str, Any], dest: Path, table: Path) -> str:
+    from annotations.text_table import text_table
+
     head = ["split", "images", "without boxes", *summary["classes"]]
     rows = [
         [name or "(none)", part["images"], part["images_without_boxes"], *part["by_class"].values()]
@@ -317,22 +319,11 @@ def _conversion_text(summary: Mapping[str, Any], dest: Path, table: Path) -> str
     ]
     files = f"{summary['files']} annotation file{'' if summary['files'] == 1 else 's'}"
     lines = [f"{files} -> {summary['images']} images, {summary['boxes']} boxes in {dest}"]
-    lines += _table(head, rows)
+    lines += text_table(head, rows)
     found = summary["findings"]
     codes = ", ".join(f"{count} {code}" for code, count in found["by_code"].items())
     lines.append(f"findings: {found['error']} errors, {found['warn']} warnings, {found['info']} notes")
     return "\n".join(lines + ([f"  {codes}; all in {table}"] if codes else []))
-
-
-def _table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> list[str]:
-    cells = [[str(cell) for cell in row] for row in [head, *rows]]
-    widths = [max(len(row[i]) for row in cells) for i in range(len(head))]
-    return [
-        "  ".join(
-            [row[0].ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True))]
-        )
-        for row in cells
-    ]
 
 
 @main.command()
@@ -456,6 +447,7 @@ def split(
         ppnlab split data --ratios 70/15/15 --seed best
     """
     from annotations.splits import parse_ratios, split_dataset
+    from annotations.text_table import text_table
 
     with _counter("trying seeds") as progress:
         report = split_dataset(
@@ -473,7 +465,7 @@ def split(
     head, *rows = report.balance.rows()
     seeded = [] if report.seed is None else [f"seed {report.seed}"]
     given = ", ".join(f"{count} {name}" for name, count in report.given.items())
-    lines = [*_table(head, rows), ", ".join([f"newly given: {given}", *seeded])]
+    lines = [*text_table(head, rows), ", ".join([f"newly given: {given}", *seeded])]
     _print_json_or(as_json, report.summary(), lambda: "\n".join(lines))
 
 
@@ -806,13 +798,15 @@ def _print_metrics(metrics: "Metrics", page: Path | None, as_json: bool) -> None
 
 
 def _metrics_text(metrics: "Metrics", page: Path | None) -> str:
+    from annotations.text_table import text_table
+
     head = ["split", "class", "images", "truth", "AP@.5", "AP", "precision", "recall", "F1", "TP", "FP", "FN"]
     rows: list[list[object]] = []
     for name, figures in metrics.splits.items():
         for label, part in figures.classes.items():
             rows.append([name, label, figures.images, *_figures(part)])
         rows.append([name, "(mean/sum)", figures.images, *_figures(figures)])
-    lines = _table(head, rows)
+    lines = text_table(head, rows)
     return "\n".join([*lines, f"report: {page}"] if page else lines)
 
 

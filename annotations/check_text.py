@@ -1,11 +1,12 @@
 """A check in words for a terminal: what the dataset holds, what was found with the first examples, and what to do."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 from annotations.check import CheckReport
 from annotations.check_advice import ADVICE
 from annotations.dataset import counts
 from annotations.findings import CODES, Finding, count_by_severity
+from annotations.text_table import text_table
 
 _EXAMPLES = 2
 _LONGEST = 300
@@ -60,19 +61,19 @@ def _holding(report: CheckReport) -> list[str]:
     pictures = report.pictures
     looked = f"{pictures.looked_at} pictures looked at, {pictures.unpacked} of them unpacked"
     first = f"{len(report.dataset.images)} images, {len(report.dataset.annotations)} boxes; {looked}"
-    return [first, *_table(*counts_rows(report))]
+    return [first, *text_table(*counts_rows(report))]
 
 
 def _sizes(report: CheckReport) -> list[str]:
     head, rows = sizes_rows(report)
     if not rows:
         return []
-    return ["box sizes (small < 32 x 32 <= medium < 96 x 96 <= large, in pixels)", *_table(head, rows)]
+    return ["box sizes (small < 32 x 32 <= medium < 96 x 96 <= large, in pixels)", *text_table(head, rows)]
 
 
 def _flags(report: CheckReport) -> list[str]:
     head, rows = flags_rows(report)
-    return _table(head, rows) if rows else []
+    return text_table(head, rows) if rows else []
 
 
 def _found(report: CheckReport) -> Iterable[list[str]]:
@@ -95,13 +96,3 @@ def _verdict(report: CheckReport) -> str:
     if not report.findings:
         return "findings: none"
     return f"findings: {severities['error']} errors, {severities['warn']} warnings, {severities['info']} notes"
-
-
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    widths = [max(len(row[column]) for row in [head, *rows]) for column in range(len(head))]
-    return [
-        "  ".join(
-            [row[0].ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True))]
-        )
-        for row in [head, *rows]
-    ]
