@@ -133,6 +133,7 @@ def _read_labelme(source: Path, naming: Naming, options: ReadOptions, progress: 
 
 _DRAWN_BY_HAND = ("coco", "labelme", "voc", "yolo")
 """Forms that programs for annotating write. The others are often made from these and lie beside them."""
+_UNKNOWN_JSON = "json"
 _MANY = {
     "labelme": "Labelme files (*.json)",
     "coco": "COCO JSON",
@@ -164,6 +165,9 @@ def detect_form(source: Path) -> str:
     if source.name == "dataset.json" or (source / "dataset.json").is_file():
         return "boxes"
     found = _forms_in(source) if source.is_dir() else _forms_of_file(source)
+    unknown = found.pop(_UNKNOWN_JSON, None)
+    if unknown is not None and not found:
+        found["labelme"] = unknown  # a damaged file, most likely, which its reader refuses by name
     candidates = [form for form in found if form in _DRAWN_BY_HAND] or list(found)
     if len(candidates) == 1:
         return candidates[0]
@@ -195,8 +199,9 @@ def _forms_in(root: Path) -> dict[str, str]:
 def _forms_among(folder: Path, names: list[str]) -> Iterator[tuple[str, str]]:
     looked: dict[str, int] = {}
     for name in names:
-        suffix = Path(name).suffix.lower()
-        if name.startswith(".") or suffix not in _SUFFIXES or looked.get(suffix, 0) >= _LOOKED_INTO:
+        # Not by a Path object: a folder may hold tens of thousands.
+        suffix = name[name.rfind(".") :].lower()
+        if suffix not in _SUFFIXES or looked.get(suffix, 0) >= _LOOKED_INTO or name.startswith("."):
             continue
         looked[suffix] = looked.get(suffix, 0) + 1
         form = _form_of_file(folder / name, suffix)
@@ -214,21 +219,24 @@ def _form_of_file(path: Path, suffix: str) -> str | None:
 
 def holds_coco(path: Path) -> bool:
     """Return whether a JSON file speaks of images, annotations and categories, and of no Labelme shapes."""
-    missing = [b'"images"', b'"annotations"', b'"categories"']
-    for piece in _pieces(path):
-        if re.search(rb'"shapes"\s*:', piece):
-            return False
-        missing = [key for key in missing if key not in piece]
-    return not missing
+    return _of_json(path) == "coco"
 
 
 def _of_json(path: Path) -> str:
-    # What is neither is a damaged Labelme file, which its reader refuses by name.
-    return "coco" if holds_coco(path) else "labelme"
+    missing = [b'"images"', b'"annotations"', b'"categories"']
+    named = False
+    for piece in _pieces(path):
+        if re.search(rb'"shapes"\s*:', piece):
+            return "labelme"
+        named = named or b'"imagePath"' in piece
+        missing = [key for key in missing if key not in piece]
+    if missing:
+        return "labelme" if named else _UNKNOWN_JSON
+    return "coco"
 
 
 def _of_yaml(path: Path) -> str | None:
-    return "yolo" if b"names" in _peek(path, 2**20) else None
+    return "yolo" if re.search(rb"^names\s*:", _peek(path, 2**20), re.MULTILINE) else None
 
 
 def _of_xml(path: Path) -> str | None:
@@ -256,7 +264,7 @@ _SUFFIXES: dict[str, Callable[[Path], str | None]] = {
 
 
 def _holds_label_images(folder: Path, names: list[str]) -> bool:
-    stems = {Path(name).stem for name in names if name.lower().endswith(_PICTURE_SUFFIXES)}
+    stems = {name[: name.rfind(".")] for name in names if name.lower().endswith(_PICTURE_SUFFIXES)}
     if folder.name in _MASK_FOLDERS and stems:
         return True
     return any(stem + ending in stems for stem in stems for ending in ("_label", "_mask"))
