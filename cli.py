@@ -243,7 +243,9 @@ def convert(
     strict: bool,
     as_json: bool,
 ) -> None:
-    """Convert annotations: Labelme files into a box dataset, or any form into any other.
+    """Convert Labelme files or other annotations.
+
+    Into a box dataset, which the other commands read, or into another form. Any form can become any other.
 
     \b
     Example:

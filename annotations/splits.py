@@ -126,7 +126,7 @@ def split_dataset(
         dataset, grouped = replace(dataset, images=images), made.findings
         how["groups"] = made.how
     given = _given(dataset, source, of)
-    ratios = ratios or (DEFAULT_RATIOS if given is None or given.draws_rest else None)
+    ratios = ratios or (DEFAULT_RATIOS if given is None or _leaves_some(dataset.images, given, again) else None)
     how |= {"ratios": ratios and list(ratios), **({"from": dict(given.how)} if given else {})}
     try:
         outcome = _split(dataset, given, ratios, _seed_of(dataset, seed), by, again, of, progress)
@@ -206,6 +206,12 @@ def _given(dataset: BoxDataset, source: SplitSource | None, of: str | None) -> G
     if of is not None:
         raise UsageError(f"--of {of} must stand without splits from files, flags or another dataset, got both")
     return source(dataset)
+
+
+def _leaves_some(images: Images, given: Given, again: bool) -> bool:
+    """Return whether a source that wants the rest drawn leaves images without a split."""
+    kept = (given.split != "") | ((images.split != "") & (not again))
+    return given.draws_rest and not bool(kept.all())
 
 
 def _with_given(images: Images, given: Given, again: bool, draws_rest: bool) -> Images:

@@ -10,7 +10,8 @@ COMMANDS = sorted(cli.main.commands)
 
 
 def test_the_commands_are_those_that_the_design_promises() -> None:
-    assert {"convert", "demo", "evaluate", "predict", "resume", "score", "split", "train"} <= set(COMMANDS)
+    promised = {"annotate", "check", "convert", "demo", "evaluate", "predict", "resume", "score", "split", "train"}
+    assert promised <= set(COMMANDS)
 
 
 @pytest.mark.parametrize("args", [(), ("-h",), ("--help",)])
@@ -38,15 +39,30 @@ def test_every_command_has_a_sentence_of_help_and_an_example(name: str, option: 
 def test_every_option_says_what_it_does(name: str) -> None:
     options = [param for param in cli.main.commands[name].params if isinstance(param, click.Option)]
     assert [option.name for option in options if not option.help] == []
-    assert "--json" in {opt for option in options for opt in option.opts}
+    # Labelme's window prints nothing.
+    assert name == "annotate" or "--json" in {opt for option in options for opt in option.opts}
 
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_every_example_is_a_command_line_that_parses(name: str) -> None:
     command = cli.main.commands[name]
-    (example,) = re.findall(rf"^ +ppnlab {name} (.+)$", command.help or "", re.MULTILINE)
-    with command.make_context(name, example.split()) as context:
-        assert context.params
+    examples = re.findall(rf"^ +ppnlab {name} (.+)$", command.help or "", re.MULTILINE)
+    assert examples
+    for example in examples:
+        with command.make_context(name, example.split()) as context:
+            assert context.params
+
+
+def test_the_forms_on_the_command_line_are_those_that_the_packages_know() -> None:
+    from annotations.forms import FORMS_IN, FORMS_OUT
+
+    choices = {
+        option.name: option.type.choices
+        for option in cli.main.commands["convert"].params
+        if isinstance(option.type, click.Choice)
+    }
+    assert tuple(choices["source_form"] or ()) == ("auto", *FORMS_IN)
+    assert tuple(choices["target_form"] or ()) == FORMS_OUT
 
 
 def test_the_version_is_that_of_the_package() -> None:
