@@ -13,13 +13,13 @@ from numpy.typing import NDArray
 from annotations.csvtable import read_csv
 from annotations.errors import AnnotationError
 from annotations.findings import Finding
-from annotations.pictures import SUFFIXES
 from annotations.tables import BoxDataset
 
 NAME_COLUMNS = ("image_id", "path", "filename")
 """The columns of somebody's table that may name an image; the first that is there is taken."""
 
-_KNOWN_SUFFIXES = SUFFIXES | {".json", ".txt", ".xml"}
+# Of pictures and annotation files. Written out: `annotations.pictures`, which has the first ones, is slow to import.
+_KNOWN_SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp", ".json", ".txt", ".xml"})
 _ROOTED = re.compile("/|[A-Za-z]:")
 _UPWARDS = re.compile(r"^(\.\./)+")
 _SHOWN = 10

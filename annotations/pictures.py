@@ -1,6 +1,7 @@
 """Picture files: their displayed size from the header alone, and their pixels, refused by name where they are unfit."""
 
 import io
+import logging
 import struct
 import warnings
 from pathlib import Path
@@ -15,6 +16,9 @@ from annotations.errors import AnnotationError
 SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
 LARGEST = 500_000_000
 """Pixels; a picture that would unpack to more is refused (a bomb of 30,000 x 30,000 is a file of 100 kB)."""
+
+# What Pillow has to say of a damaged picture, our findings say; on stderr it would stand without a file's name.
+logging.getLogger("PIL").addHandler(logging.NullHandler())
 
 # Pillow raises at twice its own limit, which is below ours.
 Image.MAX_IMAGE_PIXELS = LARGEST

@@ -1,5 +1,7 @@
 """Splits that somebody decided on: flags, CSV files, lists and other datasets, and what is wrong with them by line."""
 
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,6 +11,7 @@ import pytest
 from annotations.dataset import images_text, read_dataset, write_dataset
 from annotations.errors import AnnotationError, UsageError
 from annotations.groups import Grouping, groups_from_csv, groups_from_folders, groups_from_pattern
+from annotations.pictures import SUFFIXES
 from annotations.split_sources import SplitSource, from_csv, from_flags, from_lists, like
 from annotations.splits import assign_splits, split_dataset
 from annotations.tables import Annotations, BoxDataset, Images
@@ -62,6 +65,13 @@ def test_image_is_known_by_any_of_its_names(tmp_path: Path, name: str) -> None:
     report = split_dataset(data, source=from_lists({"test": written(tmp_path / "test.txt", f"{name}\n")}))
     assert splits(data) == {"img0": "", "img1": "test", "img2": ""}
     assert (report.given, report.seed) == ({"train": 0, "val": 0, "test": 1}, None)
+
+
+@pytest.mark.parametrize("suffix", sorted(SUFFIXES))
+def test_suffix_of_any_picture_may_be_left_out(tmp_path: Path, suffix: str) -> None:
+    data = stored(tmp_path, images_of([f"photos/img1{suffix}"], image_id=["first"]))
+    split_dataset(data, source=from_lists({"test": written(tmp_path / "test.txt", "img1\n")}))
+    assert splits(data) == {"first": "test"}
 
 
 @pytest.mark.parametrize("name", ["img", "mg1", "img1.", "other/img1.png", "1", "img1.v2", "../../img9.png"])
@@ -349,3 +359,9 @@ def test_file_that_is_not_there_is_named(tmp_path: Path, source: SplitSource) ->
         AnnotationError, match=r"^nowhere(\.csv|/images\.csv)?: table must be readable, got No such file"
     ):
         split_dataset(stored(tmp_path, many(4)), source=source)
+
+
+def test_splitting_loads_no_reader_of_pictures() -> None:
+    script = "import sys, annotations.splits; print([name for name in ('cv2', 'PIL', 'pandas') if name in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
