@@ -6,7 +6,6 @@ million objects. Any other file, valid or not, gives None here and is for a read
 """
 
 import re
-import string
 from collections.abc import Hashable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -19,14 +18,13 @@ from annotations.coco_document import LARGEST
 from annotations.tables import NO_PARENT, Boxes, Detections, Images, relative
 
 _NUMBER = re.compile(rb"-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?")
-_CHUNK = 1 << 19
-"""Bytes read in one go: what fits a processor's cache."""
+_CHUNK = 1 << 20
+"""Bytes read in one go, so that what is made on the way stays small."""
 _KEYS = {"image_id": 1, "category_id": 1, "bbox": 4, "score": 1}
 """The keys of an entry, with how many numbers each has."""
 _NUMBERS = sum(_KEYS.values())
 _IDS = ("image_id", "category_id")
-_OF_NUMBERS = b"0123456789+-.eE"
-_OF_NAMES = b'"{}[]:_' + string.ascii_lowercase.encode()
+_WORD = 8
 _EXACT = 2**53 - 1
 """Up to here every whole number is a float64 that no other number is read as."""
 _OPENING = re.compile(rb"\s*\[\s*")
@@ -90,20 +88,15 @@ def _known(ids: NDArray[np.int64], known: Mapping[Hashable, int]) -> NDArray[np.
 
 @dataclass(frozen=True, slots=True)
 class _Form:
-    """How entries are written: the text before the first number, those after each of an entry, and the last.
+    """How entries are written: the text before the first number, those before each key's numbers, and the last.
 
-    `between` has as many texts as an entry has numbers; its last one leads on to the next entry.
+    The first of `before` leads on from one entry to the next.
     """
 
     keys: tuple[str, ...]
     opening: bytes
-    between: tuple[bytes, ...]
+    before: tuple[bytes, ...]
     closing: bytes
-
-    @property
-    def with_names(self) -> list[bytes]:
-        """Return the texts that hold the name of a key."""
-        return [text for text in self.between if b'"' in text]
 
 
 def result_columns(data: bytes) -> ResultColumns | None:
@@ -138,9 +131,16 @@ def _form(data: bytes) -> _Form | None:
     if start is None or not _is_plain(values) or len(texts) != _NUMBERS + 1:
         return None
     gap = _GAP.match(data, stop)
-    between = (*texts[1:-1], texts[-1] + (gap.group() if gap else b",") + texts[0])
+    before = [texts[place] for place in _places(tuple(values)).values()]
+    before[0] = texts[-1] + (gap.group() if gap else b",") + texts[0]
     last = re.search(re.escape(texts[-1]) + rb"\s*\]\s*\Z", data[-_LONGEST_CLOSING:])
-    return _Form(tuple(values), start.group() + texts[0], between, last.group()) if last else None
+    return _Form(tuple(values), start.group() + texts[0], tuple(before), last.group()) if last else None
+
+
+def _places(keys: tuple[str, ...]) -> dict[str, int]:
+    """Return the place of each key's first number among those of an entry."""
+    ends = np.cumsum([_KEYS[key] for key in keys]).tolist()
+    return {key: end - _KEYS[key] for key, end in zip(keys, ends, strict=True)}
 
 
 def _is_plain(entry: Any) -> bool:  # noqa: ANN401
@@ -151,38 +151,27 @@ def _is_plain(entry: Any) -> bool:  # noqa: ANN401
     return len(entry["bbox"]) == _KEYS["bbox"] and all(type(number) in (int, float) for number in numbers)
 
 
-def _chunks(data: bytes, form: _Form) -> Iterator[bytes]:
-    """Yield the text in pieces of whole entries, without what opens the first and closes the last of each."""
-    start, stop, gap = len(form.opening), len(data) - len(form.closing), form.between[-1]
+def _chunks(data: bytes, form: _Form) -> Iterator[bytearray]:
+    """Yield the text in pieces of whole entries, each entry with the text that leads to it."""
+    start, stop, gap = len(form.opening), len(data) - len(form.closing), form.before[0]
     while start < stop:
         end = data.find(gap, start + _CHUNK, stop)
         end = stop if end < 0 else end
-        yield data[start:end]
+        yield bytearray().join((gap, memoryview(data)[start:end], b"]"))
         start = end + len(gap)
 
 
-def _entries(chunk: bytes, form: _Form) -> int:
-    """Return how many entries a chunk has, or 0 where they have other texts than the form, or in other places."""
-    gap = form.between[-1]
-    entries = chunk.count(gap) + 1
-    if any(chunk.count(text) != entries for text in form.with_names if text != gap):
-        return 0
-    # With each name there as often as there are entries, only the order is left to look at.
-    rest = (b"".join(form.between) * entries).translate(None, _OF_NUMBERS)
-    return entries if chunk.translate(None, _OF_NUMBERS) + gap.translate(None, _OF_NUMBERS) == rest else 0
-
-
-def _columns(chunk: bytes, form: _Form) -> tuple[NDArray[Any], ...] | None:
+def _columns(chunk: bytearray, form: _Form) -> tuple[NDArray[Any], ...] | None:
     """Return image_id, category_id, score and xywh of a chunk, or None where its entries are not all alike."""
-    entries = _entries(chunk, form)
+    entries = _blanked(chunk, form)
     try:
-        numbers = orjson.loads(b"[" + _numbers_alone(chunk, form, entries) + b"]") if entries else []
-    except orjson.JSONDecodeError:
+        numbers = orjson.loads(chunk) if entries else []
+        table = np.fromiter(numbers, np.float64, len(numbers)).reshape(entries, _NUMBERS)
+    except (ValueError, TypeError):
         return None
-    if len(numbers) != entries * _NUMBERS or not entries:
+    if not entries:
         return None
-    table = np.fromiter(numbers, np.float64, len(numbers)).reshape(entries, _NUMBERS)
-    places = dict(zip(form.keys, np.cumsum([0, *(_KEYS[key] for key in form.keys[:-1])]).tolist(), strict=True))
+    places = _places(form.keys)
     ids = table[:, [places[key] for key in _IDS]]
     if any(set(map(type, numbers[places[key] :: _NUMBERS])) != {int} for key in _IDS) or np.abs(ids).max() > _EXACT:
         return None
@@ -190,14 +179,46 @@ def _columns(chunk: bytes, form: _Form) -> tuple[NDArray[Any], ...] | None:
     return (*ids.astype(np.int64).T, table[:, places["score"]].copy(), table[:, box : box + 4].copy())
 
 
-def _numbers_alone(chunk: bytes, form: _Form, entries: int) -> bytes:
-    """Return the numbers of a chunk with commas between them."""
-    gap = form.between[-1]
-    of_names = b"".join(form.between).count(b"e") * entries - gap.count(b"e")
-    # The small e is left to the names, so that all of it can be deleted.
-    marked = chunk.replace(b"e-", b"E-").replace(b"e+", b"E+")
-    if marked.count(b"e") == of_names:
-        return marked.translate(None, _OF_NAMES)
-    for text in form.with_names:
-        chunk = chunk.replace(text, b",")
-    return chunk
+def _blanked(chunk: bytearray, form: _Form) -> int:
+    """Make a chunk one list of numbers, and return how many entries it has; 0 where not all are of the form.
+
+    Each text before a key's numbers becomes a comma and spaces, so that whatever else there is stays to be refused.
+    """
+    text = np.frombuffer(chunk, np.uint8)
+    quotes = np.flatnonzero(text == ord('"'))
+    entries, rest = divmod(len(quotes), 2 * len(_KEYS))
+    starts = [quotes[2 * row :: 2 * len(_KEYS)] - before.index(b'"') for row, before in enumerate(form.before)]
+    if rest or any(not _overwritten(text, *pair) for pair in zip(starts, form.before, strict=True)):
+        return 0
+    commas = np.flatnonzero(text == ord(","))
+    # Of true, false and null each has a letter behind e.
+    if len(commas) != entries * _NUMBERS or text.max() > ord("e"):
+        return 0
+    of_entry = commas.reshape(entries, _NUMBERS)
+    places = _places(form.keys).values()
+    if any((of_entry[:, place] != start).any() for place, start in zip(places, starts, strict=True)):
+        return 0
+    text[0] = ord("[")
+    return entries
+
+
+def _overwritten(text: NDArray[np.uint8], start: NDArray[np.int64], expected: bytes) -> bool:
+    """Return whether `expected` stands at every start, after a comma and spaces were written over it.
+
+    Nothing is written where it does not stand everywhere. Eight bytes are looked at, and written, at a time.
+    """
+    length = len(expected)
+    if length < _WORD or not len(start) or start[0] < 0 or start[-1] + length > len(text):
+        return False
+    words = np.ndarray(len(text) - _WORD + 1, "<u8", text, strides=(1,))
+    blank = b",".ljust(length)
+    offsets = sorted({*range(0, length - _WORD + 1, _WORD), length - _WORD})
+    if any((words[start + offset] != _word(expected, offset)).any() for offset in offsets):
+        return False
+    for offset in offsets:
+        words[start + offset] = _word(blank, offset)
+    return True
+
+
+def _word(text: bytes, offset: int) -> np.uint64:
+    return np.uint64(int.from_bytes(text[offset : offset + _WORD], "little"))
