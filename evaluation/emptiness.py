@@ -29,6 +29,7 @@ TOO_FEW_IMAGES = "too-few-images"
 NOT_ASKED = "not-asked"
 NO_EMPTY_IMAGES = "no-images-without-truth"
 NO_SHARES = "scores-outside-0-1"
+NOTHING_LEFT = "every-object-missed"
 
 MEANINGS = {
     NO_IMAGES: "there are no images",
@@ -41,6 +42,7 @@ MEANINGS = {
     NOT_ASKED: "it was not asked for",
     NO_EMPTY_IMAGES: "every image has something in it",
     NO_SHARES: "a score lies outside 0 to 1, so it is no probability",
+    NOTHING_LEFT: "every object was missed, and without them nothing is left to find",
 }
 """Every reason word of `undefined`, with what it means."""
 

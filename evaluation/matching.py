@@ -79,8 +79,11 @@ class MatchTable:
     def of_images(self, inside: NDArray[np.bool_]) -> Self:
         """Return the table of the images whose rows are true in `inside` (images,); rows keep their numbers."""
         truths = inside[self.every_truth_image_row]
-        of_truth = {name: getattr(self, name)[truths] for name in _OF_TRUTH}
-        return replace(self.take(inside[self.image_row]), **of_truth)
+        return self.take(inside[self.image_row]).with_truth(truths)
+
+    def with_truth(self, kept: NDArray[np.bool_]) -> Self:
+        """Return the table with only the truth that is true in `kept` (every_truth_row,), and all detections."""
+        return replace(self, **{name: getattr(self, name)[kept] for name in _OF_TRUTH})
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -207,7 +210,7 @@ def candidates(
         crowd=truth.crowd,
     )
     placed = _placed(pairs, row, len(detections)).best_first(last_wins=matching == "coco")
-    sizes = _areas(boxes)[row], _areas(truth_boxes)
+    sizes = box_areas(boxes)[row], box_areas(truth_boxes)
     return Candidates(matching, lowest_iou, dataset, detections, row, *sizes, placed)
 
 
@@ -246,7 +249,7 @@ def grouped(number: NDArray[np.int64], groups: int) -> NDArray[np.int64]:
     return np.argsort(number.astype(np.uint16) if groups <= 1 << 16 else number, kind="stable")
 
 
-def _areas(xyxy: Boxes) -> NDArray[np.float64]:
+def box_areas(xyxy: Boxes) -> NDArray[np.float64]:
     """Return the (N,) areas; one that was a whole number before its sides were normalised is whole again."""
     return np.rint(area(xyxy) * _AREA_GRID) / _AREA_GRID
 
