@@ -386,14 +386,14 @@ def check(
     from annotations.naming import Naming
 
     names = _names(parts, classes, rename)
-    form = detect_form(dataset) if source_form == "auto" else source_form
+    form = detect_form(dataset).form if source_form == "auto" else source_form
     options: dict[str, Any] = {"input_size": input_size, "depth": "pixels" if unpack else "headers", "workers": workers}
     with _counter("checking") as progress:
         if form == "boxes" and not any(names.values()):
             found = check_dataset(read_dataset(dataset), read_findings(dataset), **options, progress=progress)
         else:
             wanted = Naming(names["parts"], names["classes"] and tuple(names["classes"]), names["rename"])
-            found = check_reading(read_source(dataset, form, wanted), **options, progress=progress)
+            found = check_reading(read_source(dataset, source_form, wanted), **options, progress=progress)
     page = None if report is None else write_check(found, report, facts={"command": _command_line()})
     text = check_text(found)
     _print_json_or(as_json, found.summary(), lambda: f"{text}\nreport: {page}" if page else text)

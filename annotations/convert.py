@@ -13,7 +13,7 @@ from annotations.dataset import counts, refuse_existing, write_dataset
 from annotations.drawn import Progress, Reading
 from annotations.errors import AnnotationError, UsageError
 from annotations.findings import Finding, count_by_code, count_by_severity, findings_text
-from annotations.forms import FORMS_OUT, MaskKind, ReadOptions, detect_form, read_source, writer_of
+from annotations.forms import FORMS_OUT, Detected, MaskKind, ReadOptions, detect_form, read_source, writer_of
 from annotations.naming import Naming
 from annotations.picture_files import Mode, PictureFiles
 from annotations.tables import BoxDataset, Images
@@ -102,8 +102,11 @@ def convert(
     options = ReadOptions(masks, pictures, check_images, workers, first_pixel)
     _check_target(target_form, masks, pictures_mode)
     refuse_existing(destination)
-    form = detect_form(source) if source_form == "auto" else source_form
+    form, beside = detect_form(source) if source_form == "auto" else Detected(source_form, [])
     read = read_source(source, form, naming, options, progress)
+    read = replace(read, findings=[*beside, *read.findings])
+    if form == "pairs" and target_form == "boxes" and masks is None:
+        masks = "instance"  # label images are what pairs are made of
     if target_form == "boxes":
         dataset, findings = _write_boxes(destination, read, form, masks, command)
     else:

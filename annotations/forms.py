@@ -5,7 +5,7 @@ import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Literal, NamedTuple, get_args
 
 from annotations.drawn import Progress, Reading
 from annotations.errors import AnnotationError, UsageError
@@ -71,7 +71,9 @@ def read_source(
         AnnotationError: the source holds nothing of the form.
     """
     if form == "auto":
-        form = detect_form(source)
+        form, beside = detect_form(source)
+        read = read_source(source, form, naming, options, progress)
+        return replace(read, findings=[*beside, *read.findings])
     return _reader_of(form)(source, naming, options or ReadOptions(), progress)
 
 
@@ -151,10 +153,18 @@ _PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp")
 _MASK_FOLDERS = ("labels", "masks", "label", "mask")
 
 
-def detect_form(source: Path) -> str:
+class Detected(NamedTuple):
+    """The form that a source holds, and what is to be told of others that lie beside it."""
+
+    form: str
+    findings: list[Finding]
+
+
+def detect_form(source: Path) -> Detected:
     """Return which of FORMS_IN a source holds, from the names of its files and a look into some of them.
 
-    Where pictures' label images or reference CSV files lie beside annotations of another form, it is the other.
+    Where pictures' label images or reference CSV files lie beside annotations of another form, it is the other. Labelme
+    files win over what exports of them have left beside them, which is told.
 
     Raises:
         UsageError: several forms are there; the message says how to choose.
@@ -163,21 +173,29 @@ def detect_form(source: Path) -> str:
     if not source.exists():
         raise AnnotationError(f"{source}: source must be a folder or a file, got no such one")
     if source.name == "dataset.json" or (source / "dataset.json").is_file():
-        return "boxes"
+        return Detected("boxes", [])
     found = _forms_in(source) if source.is_dir() else _forms_of_file(source)
     unknown = found.pop(_UNKNOWN_JSON, None)
     if unknown is not None and not found:
         found["labelme"] = unknown  # a damaged file, most likely, which its reader refuses by name
     candidates = [form for form in found if form in _DRAWN_BY_HAND] or list(found)
     if len(candidates) == 1:
-        return candidates[0]
+        return Detected(candidates[0], [])
     if not candidates:
         kinds = ", ".join(_MANY.values())
         got = "none" if source.is_dir() else "a file of another kind"
         raise AnnotationError(f"{source}: source must hold {kinds} or be a box dataset, got {got}")
+    if "labelme" in candidates:
+        others = [form for form in candidates if form != "labelme"]
+        return Detected("labelme", [_left_out(form, found[form]) for form in others])
     seen = " and ".join(f"{_MANY[form]} such as {found[form]}" for form in candidates)
     choice = " or ".join(f"--from {form}" for form in candidates)
     raise UsageError(f"{source}: source must hold one form of annotations, got {seen}; say {choice}")
+
+
+def _left_out(form: str, name: str) -> Finding:
+    message = f"{_MANY[form]} beside Labelme files were left out; --from {form} reads them"
+    return Finding("other-form", name, "", "", message)
 
 
 def _forms_of_file(path: Path) -> dict[str, str]:

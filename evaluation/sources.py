@@ -41,7 +41,7 @@ def _is_other_form(path: Path) -> bool:
     from annotations.forms import detect_form
 
     try:
-        return detect_form(path) != "labelme"
+        return detect_form(path).form != "labelme"
     except AnnotationError:
         return False
 
@@ -51,7 +51,7 @@ def _read_other(path: Path) -> BoxDataset:
     from annotations.forms import detect_form, read_source
     from annotations.naming import Naming
 
-    read = read_source(path, detect_form(path), Naming({}, None, {}))
+    read = read_source(path, detect_form(path).form, Naming({}, None, {}))
     # A converter may leave out a damaged file and say so; figures over what is left would be figures of other data.
     for finding in read.findings:
         if CODES[finding.code][0] == "error":

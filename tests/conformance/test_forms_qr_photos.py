@@ -42,8 +42,8 @@ def test_reference_csv_and_labelme_files_hold_the_same() -> None:
 
 
 def test_labelme_files_with_tables_made_of_them_are_labelme_files() -> None:
-    assert detect_form(PHOTOS) == "labelme"
-    assert detect_form(PHOTOS / "fips_test.csv") == "csv"
+    assert detect_form(PHOTOS).form == "labelme"
+    assert detect_form(PHOTOS / "fips_test.csv").form == "csv"
 
 
 def test_one_file_alone_has_no_parts() -> None:

@@ -4,6 +4,7 @@ from pathlib import Path
 import pytest
 from annotation_files import document, shape, write_json, write_png
 
+from annotations.convert import convert
 from annotations.errors import AnnotationError, UsageError
 from annotations.forms import FORMS_IN, FORMS_OUT, ReadOptions, detect_form, read_source, writer_of
 from annotations.naming import Naming
@@ -75,7 +76,7 @@ def test_a_folder_of_one_form_is_known(tmp_path: Path, form: str, make: object) 
     write_json(tmp_path / "package.json", '{"images": 3}')
     write_json(tmp_path / ".hidden" / "t.json", json.dumps(COCO))
     write_png(tmp_path / "photo.png")
-    assert detect_form(tmp_path) == form
+    assert detect_form(tmp_path).form == form
 
 
 @pytest.mark.parametrize(
@@ -91,7 +92,7 @@ def test_a_folder_of_one_form_is_known(tmp_path: Path, form: str, make: object) 
     ],
 )
 def test_a_file_of_one_form_is_known(tmp_path: Path, name: str, content: str, form: str) -> None:
-    assert detect_form(write_json(tmp_path / name, content)) == form
+    assert detect_form(write_json(tmp_path / name, content)).form == form
 
 
 @pytest.mark.parametrize("other", [csv, pairs])
@@ -99,31 +100,42 @@ def test_what_is_made_of_annotations_and_lies_beside_them_is_not_meant(tmp_path:
     assert callable(other)
     other(tmp_path)
     labelme(tmp_path)
-    assert detect_form(tmp_path) == "labelme"
+    assert detect_form(tmp_path).form == "labelme"
 
 
 def test_several_forms_are_told_with_the_way_to_choose(tmp_path: Path) -> None:
+    coco(tmp_path / "exported")
+    voc(tmp_path / "drawn")
+    with pytest.raises(UsageError, match=r"exported/annotations/t\.json.*drawn/.*\.xml.*--from") as caught:
+        detect_form(tmp_path)
+    assert "--from voc" in str(caught.value)
+    assert "--from coco" in str(caught.value)
+
+
+def test_labelme_files_win_over_their_exports_and_it_is_told(tmp_path: Path) -> None:
     labelme(tmp_path / "drawn")
     coco(tmp_path / "exported")
-    with pytest.raises(UsageError, match=r"drawn/a\.json.*exported/annotations/t\.json.*--from") as caught:
-        detect_form(tmp_path)
-    assert "--from labelme" in str(caught.value)
-    assert "--from coco" in str(caught.value)
+    form, (finding,) = detect_form(tmp_path)
+    assert (form, finding.code, finding.source) == ("labelme", "other-form", "exported/annotations/t.json")
+    assert "--from coco" in finding.message
+    report = convert(tmp_path, tmp_path.with_name("out"))
+    assert report.findings[0] == finding
+    assert report.source_form == "labelme"
 
 
 def test_a_label_called_images_makes_no_coco(tmp_path: Path) -> None:
     shapes = [shape(label) for label in ("images", "annotations", "categories")]
-    assert detect_form(write_json(tmp_path / "a.json", document(*shapes))) == "labelme"
+    assert detect_form(write_json(tmp_path / "a.json", document(*shapes))).form == "labelme"
 
 
 def test_a_category_called_shapes_makes_no_labelme(tmp_path: Path) -> None:
     path = write_json(tmp_path / "a.json", json.dumps(COCO | {"categories": [{"id": 1, "name": "shapes"}]}))
-    assert detect_form(path) == "coco"
+    assert detect_form(path).form == "coco"
 
 
 def test_a_damaged_file_is_left_to_be_refused_by_name(tmp_path: Path) -> None:
     write_json(tmp_path / "a.json", "{")
-    assert detect_form(tmp_path) == "labelme"
+    assert detect_form(tmp_path).form == "labelme"
 
 
 @pytest.mark.parametrize("name", ["nothing.txt", "a.xml", "a.csv", "a.yaml"])
