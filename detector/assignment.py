@@ -5,6 +5,7 @@ from typing import Any, Final
 
 import numpy as np
 from keras import ops
+from numpy.typing import NDArray
 
 from detector.box_coding import Tensor, iou
 from detector.cells import Cells
@@ -25,10 +26,14 @@ Source: own measurement: without it neighbouring levels fire twice on large obje
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Targets:
-    """What every cell should say: `score` (B, A, C) in [0, 1], `box` (B, A, 4) xyxy pixels where the score is not 0."""
+    """What every cell should say: `score` (B, A, C) in [0, 1], `box` (B, A, 4) xyxy pixels where the score is not 0.
+
+    `counted` (B, A) is 0 where a cell without a score is not to blame for anything it says, and 1 elsewhere.
+    """
 
     score: Tensor
     box: Tensor
+    counted: Tensor
 
 
 def _fits_level(size: Tensor, cells: Cells) -> Tensor:
@@ -56,9 +61,13 @@ def assign(probabilities: Tensor, boxes: Tensor, cells: Cells, truth: Tensor, tr
     """Return the targets of every cell, without gradient.
 
     `probabilities` (B, A, C) and `boxes` (B, A, 4) are what the cells say now; `truth` is (B, M, 4) xyxy input pixels,
-    padded, and `truth_class` (B, M) with -1 at padding. An image may have no object; M is at least 1.
+    padded, and `truth_class` (B, M) with -1 at padding and less where a box is to be ignored: a crowd, or an object
+    that does not count. No cell answers for it, and none in it is told that nothing is there. An image may have no
+    object; M is at least 1.
     """
     real = truth_class >= 0
+    ignored = ops.logical_and(_holds_centre(truth, cells), (truth_class < -1)[..., None])
+    counted = 1.0 - ops.cast(ops.any(ignored, axis=1), boxes.dtype)
     sides = ops.maximum(truth[..., 2:] - truth[..., :2], 0.0)
     size = ops.sqrt(sides[..., 0] * sides[..., 1])
     candidate = ops.logical_and(_holds_centre(truth, cells), _fits_level(size, cells))
@@ -84,7 +93,12 @@ def assign(probabilities: Tensor, boxes: Tensor, cells: Cells, truth: Tensor, tr
     quality = aligned / ops.maximum(largest, 1e-37) * ops.max(overlap * chosen, axis=-1, keepdims=True)
     target_score = ops.matmul(ops.transpose(quality, (0, 2, 1)), one_hot)
     target_box = ops.matmul(ops.transpose(chosen, (0, 2, 1)), truth)
-    return Targets(ops.stop_gradient(target_score), ops.stop_gradient(target_box))
+    return Targets(ops.stop_gradient(target_score), ops.stop_gradient(target_box), counted)
+
+
+def ignored_class(class_id: NDArray[np.int64], ignored: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """Return the (N,) class ids as `assign` takes them: those of ignored boxes are below -1. It is its own inverse."""
+    return np.where(ignored, -2 - class_id, class_id)
 
 
 def padded(

@@ -23,7 +23,8 @@ def class_loss(logits: Tensor, targets: Targets) -> Tensor:
     """
     probability = ops.sigmoid(logits)
     positive = targets.score > 0
-    weight = ops.where(positive, targets.score, NEGATIVE_WEIGHT * ops.power(probability, NEGATIVE_POWER))
+    negative = NEGATIVE_WEIGHT * ops.power(probability, NEGATIVE_POWER) * targets.counted[..., None]
+    weight = ops.where(positive, targets.score, negative)
     # Binary cross-entropy from logits, in the form that overflows nowhere.
     entropy = ops.maximum(logits, 0.0) - logits * targets.score + ops.log1p(ops.exp(-ops.abs(logits)))
     return ops.sum(weight * entropy)

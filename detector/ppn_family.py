@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from annotations.errors import AnnotationError
 from annotations.pictures import read_picture
 from annotations.tables import BoxDataset, Detections
-from detector.assignment import assign, padded
+from detector.assignment import assign, ignored_class, padded
 from detector.augment import Sample, plain_sample, random_sample
 from detector.backbones import load_backbone_weights
 from detector.box_coding import decode
@@ -113,6 +113,14 @@ def _picture(dataset: BoxDataset, row: int) -> NDArray[np.uint8]:
     return picture
 
 
+def _of_branch(sample: Sample, class_ids: NDArray[np.int64]) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """Return the (K, 4) boxes of a branch's classes (ascending), and their (K,) classes as the branch counts them."""
+    ignored = sample.class_id < 0
+    class_id = ignored_class(sample.class_id, ignored)
+    mine = np.isin(class_id, class_ids)
+    return sample.xyxy[mine], ignored_class(np.searchsorted(class_ids, class_id[mine]), ignored[mine])
+
+
 @dataclass(frozen=True)
 class PpnFamily:
     """The family on one dataset: training images in, validation scores out."""
@@ -126,7 +134,8 @@ class PpnFamily:
     def __post_init__(self) -> None:
         truth = self.train.annotations
         rows = [np.flatnonzero(truth.image_row == row) for row in range(len(self.train.images))]
-        object.__setattr__(self, "_truth", [(truth.xyxy_rel[r], truth.class_id[r]) for r in rows])
+        class_id = ignored_class(truth.class_id, truth.crowd | truth.ignore)
+        object.__setattr__(self, "_truth", [(truth.xyxy_rel[r], class_id[r]) for r in rows])
 
     @property
     def settings(self) -> Settings:
@@ -148,20 +157,15 @@ class PpnFamily:
         return spec
 
     def batch(self, step: int) -> Batch:
-        """Return pictures (B, H, W, 3) and, a branch, true boxes (B, M, 4) and classes (B, M), padded with -1."""
+        """Return pictures (B, H, W, 3) and, a branch, boxes (B, M, 4) and classes (B, M), as `assign` takes them."""
         settings = self.settings
         epoch = step // steps_per_epoch(self.images, settings.batch)
         rows = batch_rows(settings.seed, step, self.images, settings.batch)
         samples = [self._sample(int(row), epoch) for row in rows]
         arrays: dict[str, NDArray[np.generic]] = {"picture": np.stack([sample.picture for sample in samples])}
         for branch, class_ids in self._class_ids().items():
-            chosen = [np.isin(sample.class_id, class_ids) for sample in samples]
-            boxes = [sample.xyxy[mask] for sample, mask in zip(samples, chosen, strict=True)]
-            # The branch counts its own classes; class_ids is ascending.
-            classes = [
-                np.searchsorted(class_ids, sample.class_id[mask]) for sample, mask in zip(samples, chosen, strict=True)
-            ]
-            arrays[f"{branch}_truth"], arrays[f"{branch}_class"] = padded(boxes, classes)
+            boxes, classes = zip(*(_of_branch(sample, class_ids) for sample in samples), strict=True)
+            arrays[f"{branch}_truth"], arrays[f"{branch}_class"] = padded(list(boxes), list(classes))
         return arrays
 
     def _sample(self, row: int, epoch: int) -> Sample:

@@ -11,7 +11,7 @@ from detector_samples import QUICK, THREADS, cells_boxes
 from numpy.typing import NDArray
 
 from annotations.tables import BoxDataset
-from detector.assignment import TOP_CELLS, Targets, assign, padded
+from detector.assignment import TOP_CELLS, Targets, assign, ignored_class, padded
 from detector.box_coding import complete_iou, decode, encode, iou
 from detector.cells import OBJECT_PRIOR, OBJECT_STRIDES, PART_PRIOR, PART_STRIDES, Cells, cells
 from detector.decoding import decode_boxes
@@ -191,7 +191,7 @@ def test_losses_have_their_hand_worked_values() -> None:
     truth = np.array([[[1, 0, 3, 2], [0, 0, 0, 0], [0, 0, 0, 0]]], np.float32)
     # The positive weighs its target, the first negative 0.75 p^1.5, and the second next to nothing.
     expected = (0.5 + 0.75 * 0.5**1.5) * np.log(2)
-    targets = Targets(score, truth)
+    targets = Targets(score, truth, np.ones((1, 3), np.float32))
     assert float(class_loss(logits, targets)) == pytest.approx(expected, rel=1e-5)
     by_class, by_box = branch_losses(logits, boxes, targets)
     # The sum of targets is below 1: divided by 1.
@@ -202,7 +202,7 @@ def test_losses_have_their_hand_worked_values() -> None:
 def test_losses_are_over_the_sum_of_the_targets() -> None:
     logits, score = np.zeros((1, 4, 1), np.float32), np.ones((1, 4, 1), np.float32)
     boxes = np.tile(np.array([0, 0, 2, 2], np.float32), (1, 4, 1))
-    by_class, by_box = branch_losses(logits, boxes, Targets(score, boxes))
+    by_class, by_box = branch_losses(logits, boxes, Targets(score, boxes, np.ones((1, 4), np.float32)))
     assert float(by_class.value()) == pytest.approx(np.log(2))
     assert float(by_box.value()) == pytest.approx(0.0, abs=1e-6)
 
@@ -210,7 +210,45 @@ def test_losses_are_over_the_sum_of_the_targets() -> None:
 def test_extreme_logits_give_finite_losses() -> None:
     logits = np.array([[[1e4], [-1e4], [1e4], [-1e4]]], np.float32)
     score = np.array([[[1.0], [1.0], [0.0], [0.0]]], np.float32)
-    assert float(class_loss(logits, Targets(score, np.zeros((1, 4, 4))))) == pytest.approx(1e4 + 0.75e4, rel=1e-5)
+    assert float(class_loss(logits, Targets(score, np.zeros((1, 4, 4)), np.ones((1, 4), np.float32)))) == pytest.approx(
+        1e4 + 0.75e4, rel=1e-5
+    )
+
+
+def test_cells_that_do_not_count_are_not_blamed() -> None:
+    logits = np.array([[[0.0], [0.0]]], np.float32)
+    score = np.array([[[0.5], [0.0]]], np.float32)
+    boxes = np.zeros((1, 2, 4), np.float32)
+    blamed, spared = (
+        float(class_loss(logits, Targets(score, boxes, np.array([[0.0, counted]], np.float32)))) for counted in (1, 0)
+    )
+    # The positive weighs its target whether it counts or not.
+    assert spared == pytest.approx(0.5 * np.log(2), rel=1e-5)
+    assert blamed == pytest.approx((0.5 + 0.75 * 0.5**1.5) * np.log(2), rel=1e-5)
+
+
+def test_an_ignored_box_is_nobodys_target_and_nobodys_fault() -> None:
+    shape = geometry((64, 64)).objects
+    count = len(shape)
+    said = np.full((1, count, 1), 0.5, np.float32)
+    boxes = np.tile(np.array([0, 0, 30, 30], np.float32), (1, count, 1))
+    truth = np.array([[[0, 0, 30, 30], [40, 40, 60, 60]]], np.float32)
+    found = assign(said, boxes, shape, truth, np.array([[-2, 0]], np.int32))
+    inside = (shape.centre < 30).all(axis=1)
+    assert np.asarray(found.counted)[0, inside].max() == 0
+    far = (shape.centre > 36).all(axis=1) & (shape.stride == 8)
+    assert np.asarray(found.counted)[0, far].min() == 1
+    assert np.asarray(found.score)[0, inside].max() == 0
+    plain = assign(said, boxes, shape, truth, np.array([[0, 0]], np.int32))
+    assert np.asarray(plain.counted).min() == 1
+    assert np.asarray(plain.score)[0, inside].max() > 0.9
+
+
+def test_crowds_and_ignored_boxes_keep_their_class_below_minus_one() -> None:
+    ignored = np.array([False, True, True])
+    coded = ignored_class(np.array([1, 0, 3]), ignored)
+    assert coded.tolist() == [1, -2, -5]
+    assert ignored_class(coded, ignored).tolist() == [1, 0, 3]
 
 
 CLASSES, PARTS = ("qr", "fip"), {"fip": "qr"}
