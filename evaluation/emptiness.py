@@ -30,6 +30,8 @@ NOT_ASKED = "not-asked"
 NO_EMPTY_IMAGES = "no-images-without-truth"
 NO_SHARES = "scores-outside-0-1"
 NOTHING_LEFT = "every-object-missed"
+NO_LINKS = "no-part-names-its-object"
+NO_PARTS = "no-objects-with-parts"
 
 MEANINGS = {
     NO_IMAGES: "there are no images",
@@ -43,6 +45,8 @@ MEANINGS = {
     NO_EMPTY_IMAGES: "every image has something in it",
     NO_SHARES: "a score lies outside 0 to 1, so it is no probability",
     NOTHING_LEFT: "every object was missed, and without them nothing is left to find",
+    NO_LINKS: "no detected part names a detected object",
+    NO_PARTS: "no object has parts",
 }
 """Every reason word of `undefined`, with what it means."""
 

@@ -28,8 +28,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from annotations.tables import BoxDataset, Detections
-from evaluation.average_precision import average_precision
-from evaluation.curves import class_curves
 from evaluation.emptiness import NOTHING_LEFT, why_no_recall
 from evaluation.error_kinds import (
     BACKGROUND,
@@ -45,6 +43,7 @@ from evaluation.image_errors import kept_rows
 from evaluation.matching import MatchTable
 from evaluation.sizes import SIZES, size_range
 from evaluation.slices import mean_or_none
+from evaluation.table_precisions import table_precisions
 
 FALSE_POSITIVES, FALSE_NEGATIVES = "false-positives", "false-negatives"
 SPECIALS = (FALSE_POSITIVES, FALSE_NEGATIVES)
@@ -102,7 +101,7 @@ def error_report(dataset: BoxDataset, detections: Detections, metrics: Metrics) 
 
 def split_errors(classes: tuple[str, ...], errors: ErrorTable, metrics: Metrics) -> dict[str, SplitErrors]:
     """Return what the errors of every split cost."""
-    before = _precisions(metrics.table, metrics, len(classes))
+    before = table_precisions(metrics.table, metrics)
     groups = {**_kinds(errors, metrics.table), **_specials(metrics)}
     costs = {name: _costs(group, before, metrics) for name, group in groups.items()}
     by_size = {
@@ -220,7 +219,7 @@ def _of_classes(costs: Mapping[str, Mapping[str, _Costs]], split: str, chosen: s
 def _costs(group: _Group, before: Mapping[str, NDArray[np.float64]], metrics: Metrics) -> dict[str, _Costs]:
     """Return what a group of errors costs in each split."""
     classes = len(metrics.thresholds)
-    after = before if group.without is metrics.table else _precisions(group.without, metrics, classes)
+    after = before if group.without is metrics.table else table_precisions(group.without, metrics)
     costs = {}
     for split, inside in metrics.split_images.items():
         here = inside[group.image_row]
@@ -232,12 +231,3 @@ def _costs(group: _Group, before: Mapping[str, NDArray[np.float64]], metrics: Me
             after=after[split],
         )
     return costs
-
-
-def _precisions(table: MatchTable, metrics: Metrics, classes: int) -> dict[str, NDArray[np.float64]]:
-    """Return the (classes,) APs of every split, NaN without truth."""
-    settings, result = metrics.settings, {}
-    for split, inside in metrics.split_images.items():
-        curves = class_curves(table.of_images(inside), classes, settings.ties)
-        result[split] = np.array([average_precision(curve, settings.ap) for curve in curves], np.float64)
-    return result
