@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import orjson
@@ -23,10 +23,18 @@ _MARKS = ('"', ",", "\r", "\n")
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 _INTEGER = re.compile(r"-?\d{1,18}", re.ASCII)
 _FIRST_ROW = 2
-_ROWS_TOGETHER = 2**16
-"""Rows whose cells are in memory at once."""
+_ROWS_TOGETHER = 1024
+"""Rows that are worked on together: few enough that their cells stay in the processor's cache."""
 
-Column = Sequence[object] | NDArray[Any] | Words
+
+class Sparse(NamedTuple):
+    """A column of integers, in which the value `none` stands for an empty cell."""
+
+    values: NDArray[np.int64]
+    none: int
+
+
+Column = Sequence[object] | NDArray[Any] | Words | Sparse
 """The cells of a column. A float array of shape (N, k) stands for k columns."""
 
 
@@ -36,37 +44,40 @@ def csv_text(header: Sequence[str], columns: Iterable[Column]) -> str:
     Raises:
         ValueError: the columns differ in length.
     """
-    all_columns = list(columns)
-    lengths = {_length(column) for column in all_columns}
+    prepared = [_with_quoted_words(column) for column in columns]
+    lengths = set(map(_length, prepared))
     if len(lengths) > 1:
         raise ValueError(f"columns must have one length, got {sorted(lengths)}")
     blocks = [",".join(_text_cells(header))]
     for start in range(0, max(lengths, default=0), _ROWS_TOGETHER):
-        cells = [_cells(_rows(column, start, start + _ROWS_TOGETHER)) for column in all_columns]
+        cells = [_cells(column, slice(start, start + _ROWS_TOGETHER)) for column in prepared]
         blocks.append("\n".join(map(",".join, zip(*cells, strict=True))))
     return "\n".join(blocks) + "\n"
 
 
-def integer_cells(values: NDArray[np.int64], empty: int) -> list[str]:
-    """Return the cells of a column of integers, in which the value `empty` is an empty cell."""
-    return ["" if cell == str(empty) else cell for cell in _number_cells(values)]
+def _with_quoted_words(column: Column) -> Column:
+    return column._replace(words=tuple(_text_cells(column.words))) if isinstance(column, Words) else column
 
 
 def _length(column: Column) -> int:
-    return len(column.codes if isinstance(column, Words) else column)
+    if isinstance(column, Words):
+        return len(column.codes)
+    return len(column.values if isinstance(column, Sparse) else column)
 
 
-def _rows(column: Column, start: int, stop: int) -> Column:
-    return column.take(slice(start, stop)) if isinstance(column, Words) else column[start:stop]
-
-
-def _cells(values: Column) -> list[str]:
-    if isinstance(values, Words):
-        words = _text_cells(values.words)
-        return [words[code] for code in values.codes.tolist()]
-    if isinstance(values, np.ndarray) and values.dtype in (np.float64, np.int64):
-        return _number_cells(values)
-    return _text_cells(values.tolist() if isinstance(values, np.ndarray) else values)
+def _cells(column: Column, rows: slice) -> list[str]:
+    if isinstance(column, Words):
+        words = column.words
+        return [words[code] for code in column.codes[rows].tolist()]
+    if isinstance(column, Sparse):
+        none = str(column.none)
+        return ["" if cell == none else cell for cell in _number_cells(column.values[rows])]
+    values = column[rows]
+    if isinstance(values, np.ndarray):
+        if values.dtype in (np.float64, np.int64):
+            return _number_cells(values)
+        return _quoted_cells(values.tolist()) if values.dtype.kind == "U" else _text_cells(values.tolist())
+    return _text_cells(values)
 
 
 def _number_cells(values: NDArray[np.float64] | NDArray[np.int64]) -> list[str]:
@@ -81,7 +92,10 @@ def _number_cells(values: NDArray[np.float64] | NDArray[np.int64]) -> list[str]:
 
 
 def _text_cells(values: Iterable[object]) -> list[str]:
-    texts = [value if type(value) is str else str(value) for value in values]
+    return _quoted_cells([value if type(value) is str else str(value) for value in values])
+
+
+def _quoted_cells(texts: list[str]) -> list[str]:
     together = "".join(texts)
     return [_quoted(text) for text in texts] if any(mark in together for mark in _MARKS) else texts
 

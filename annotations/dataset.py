@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from annotations.csvtable import Column, CsvTable, box_columns, csv_text, integer_cells, parent_column, read_csv
+from annotations.csvtable import Column, CsvTable, Sparse, box_columns, csv_text, parent_column, read_csv
 from annotations.errors import AnnotationError, UsageError
 from annotations.findings import Finding, count_by_severity, findings_text
 from annotations.tables import NO_PARENT, SPLITS, Annotations, BoxDataset, Images
@@ -186,8 +186,8 @@ def _moved(base: str, path: str) -> str:
 def _boxes_text(dataset: BoxDataset) -> str:
     table = dataset.annotations
     image_id = Words(tuple(dataset.images.image_id.tolist()), table.image_row)
-    parents = integer_cells(table.parent_id, NO_PARENT)
-    ids: list[Column] = [image_id, table.object_id, parents, table.group_id, Words(dataset.classes, table.class_id)]
+    parent_id, label = Sparse(table.parent_id, NO_PARENT), Words(dataset.classes, table.class_id)
+    ids: list[Column] = [image_id, table.object_id, parent_id, table.group_id, label]
     marks = {name: getattr(table, name).astype(np.int64) for name in UNCOUNTED if getattr(table, name).any()}
     return csv_text((*BOX_COLUMNS, *marks), [*ids, table.xyxy_rel, table.shape_type, *marks.values()])
 

@@ -115,8 +115,10 @@ def reading_of_columns(
     root: Path, drawn: DrawnColumns, naming: Naming, findings: Iterable[Finding], files: int
 ) -> Reading:
     """Return what `reading_of` returns, of images that are columns already."""
-    found = [*findings, *_shared_images(drawn.images)]
-    images = _without_conflicts(drawn.images, found)
+    images, found = drawn.images, list(findings)
+    if len({image.path for image in images}) < len(images):
+        found += _shared_images(images)
+        images = _without_conflicts(images, found)
     seen = drawn.label.used()
     found += naming.unused(seen, set(drawn.renamed))
     classes, parts = naming.classes_of(seen)

@@ -4,7 +4,7 @@ import os
 import posixpath
 import re
 import stat
-from collections.abc import Mapping
+from collections.abc import Set
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -14,6 +14,7 @@ from annotations.pictures import SUFFIXES
 _LONGEST_PATH = 1000
 _DRIVE = re.compile("[A-Za-z]:")
 _NO_NAMES = frozenset({"", ".", ".."})
+_ANY_NAME = "name"
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,37 +29,32 @@ class ImagePlace:
 class SourceFolder:
     """A folder of annotation files and images; `root` is its real path. It remembers where its folders really are.
 
-    `ordinary` are the names of the ordinary files by folder, as `sources.find_files` gives them.
+    `ordinary` are the paths (relative, with `/`) that `sources.find_files` knows to be ordinary files.
     """
 
     root: Path
-    ordinary: Mapping[str, frozenset[str]] = field(default_factory=dict, repr=False)
+    ordinary: Set[str] = field(default_factory=frozenset, repr=False)
     _real: dict[str, str] = field(default_factory=dict, repr=False)
     _ahead: dict[tuple[str, str], str | None] = field(default_factory=dict, repr=False)
 
-    def is_ordinary(self, path: str) -> bool:
-        """Return whether `path` (relative, with `/`) is among the ordinary files."""
-        folder, _, name = path.rpartition("/")
-        return name in self.ordinary.get(folder, ())
-
-    def plain_path(self, folder: str, image_path: str) -> str | None:
-        """Return the path inside the root that `imagePath` in an annotation file of `folder` names.
+    def plain_path(self, source: str, image_path: str) -> str | None:
+        """Return the path inside the root that `imagePath` in the annotation file `source` (relative) names.
 
         None where it leaves the root, or is not simple enough to be sure of; then `image` says more. The name itself
         is not looked at: it may hold what no file's name can.
         """
         slashed = image_path.replace("\\", "/")
         cut = slashed.rfind("/") + 1
-        ahead, base = slashed[:cut], slashed[cut:]
-        if base in _NO_NAMES or ":" in slashed or len(slashed) > _LONGEST_PATH:
+        key = source[: source.rfind("/") + 1], slashed[:cut]
+        name = slashed[cut:]
+        if name in _NO_NAMES or ":" in slashed or len(slashed) > _LONGEST_PATH:
             return None
-        key = (folder, ahead)
         if key not in self._ahead:
             # Worked out once for all files of a folder: with a name in the place of theirs.
-            path = _inside(folder, f"{ahead}name") if is_plain(ahead, _LONGEST_PATH) else None
-            self._ahead[key] = None if path is None else path.removesuffix("name")
-        known = self._ahead[key]
-        return None if known is None else known + base
+            path = _inside(key[0], f"{key[1]}{_ANY_NAME}") if is_plain(key[1], _LONGEST_PATH) else None
+            self._ahead[key] = None if path is None else path.removesuffix(_ANY_NAME)
+        ahead = self._ahead[key]
+        return None if ahead is None else ahead + name
 
     def image(self, source: str, image_path: object, notes: list[Note]) -> ImagePlace:
         """Return the place of the image that the annotation file `source` (relative, with `/`) names.

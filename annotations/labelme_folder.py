@@ -22,7 +22,7 @@ from annotations.processes import shared_out
 from annotations.shapes import regions_of
 from annotations.sources import find_files, image_ids
 
-_FILES_TOGETHER = 500
+_FILES_TOGETHER = 200
 
 
 class FileBatch(NamedTuple):

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping
+from functools import cache
 from typing import Any, NamedTuple
 
 from annotations.masks import mask_extent
@@ -87,6 +88,7 @@ def regions_of(shapes: list[Any], notes: list[Note]) -> list[Region]:
     return regions
 
 
+@cache
 def inverted_note(inverted: int, shapes: int) -> Note:
     """Return the note that so many of a file's shapes are rectangles drawn from another corner than the top left."""
     message = f"{inverted} of {shapes} shapes are rectangles not drawn from the top left; put in order"

@@ -1,8 +1,9 @@
 """The annotation files under a folder: found without following links out of it, and each with an image_id."""
 
 import os
+import sys
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,13 +15,13 @@ _LONGEST_PATH = 4096
 
 
 class FoundFiles(NamedTuple):
-    """What lies below a folder: its annotation files in order, and the names of its ordinary files by folder.
+    """What lies below a folder: its annotation files in order, and all its ordinary files, which no link is.
 
-    Paths are relative, with `/`, and the folder itself is "". A link is no ordinary file.
+    Paths are relative, with `/`.
     """
 
     annotations: list[str]
-    ordinary: Mapping[str, frozenset[str]]
+    ordinary: frozenset[str]
 
 
 def find_files(root: Path, findings: list[Finding]) -> FoundFiles:
@@ -30,16 +31,21 @@ def find_files(root: Path, findings: list[Finding]) -> FoundFiles:
     lies inside `root` is found anyhow, and a link that leaves it is a finding, as is what cannot be read.
     """
     found: list[str] = []
-    ordinary: dict[str, frozenset[str]] = {}
-    for folder, files in _folders(root, findings):
-        prefix = f"{folder}/" if folder else ""
-        found += [prefix + entry.name for entry in files if _is_annotation(entry.name)]
-        ordinary[folder] = frozenset([entry.name for entry in files if entry.is_file(follow_symlinks=False)])
-    return FoundFiles(sorted(_plainly_named(found, findings)), ordinary)
+    ordinary: set[str] = set()
+    for prefix, files, others in _folders(root, findings):
+        paths = [prefix + name for name in files]
+        ordinary.update(paths)
+        found += [path for path in paths if path[-len(SUFFIX) :].lower() == SUFFIX]
+        found += [prefix + name for name in others if name[-len(SUFFIX) :].lower() == SUFFIX]
+    named = _plainly_named([path for path in found if _is_annotation(path)], findings)
+    return FoundFiles(sorted(named), frozenset(ordinary))
 
 
-def _folders(root: Path, findings: list[Finding]) -> Iterator[tuple[str, list[os.DirEntry[str]]]]:
-    """Yield each folder below `root`, it first, with what it holds besides folders."""
+def _folders(root: Path, findings: list[Finding]) -> Iterator[tuple[str, list[str], list[str]]]:
+    """Yield for each folder below `root`, it first, what stands before its files' names, its files, its other entries.
+
+    Folders are no entries; a link to a file is another entry.
+    """
     ahead = [""]
     while ahead:
         folder = ahead.pop()
@@ -50,10 +56,12 @@ def _folders(root: Path, findings: list[Finding]) -> Iterator[tuple[str, list[os
             message = f"folder must be readable, got {error.strerror}"
             findings.append(Finding("unreadable-file", _printable(folder or "."), "", "", message))
             continue
-        inner = [entry for entry in entries if _is_folder(entry)]
-        yield folder, [entry for entry in entries if not _is_folder(entry)] if inner else entries
         prefix = f"{folder}/" if folder else ""
-        inner = sorted((entry for entry in inner if not entry.name.startswith(".")), key=lambda entry: entry.name)
+        files = [entry.name for entry in entries if entry.is_file(follow_symlinks=False)]
+        others = [entry for entry in entries if not entry.is_file(follow_symlinks=False)]
+        yield prefix, files, [entry.name for entry in others if not _is_folder(entry)]
+        inner = [entry for entry in others if _is_folder(entry) and not entry.name.startswith(".")]
+        inner.sort(key=lambda entry: entry.name)
         findings += [_unfollowed(prefix + entry.name) for entry in inner if _leads_out(entry, root)]
         ahead += [prefix + entry.name for entry in reversed(inner) if not entry.is_symlink()]
 
@@ -74,16 +82,18 @@ def _unfollowed(path: str) -> Finding:
     return Finding("unfollowed-link", _printable(path), "", "", message)
 
 
-def _is_annotation(name: str) -> bool:
-    return name[-len(SUFFIX) :].lower() == SUFFIX and not name.startswith("._") and len(name) > len(SUFFIX)
+def _is_annotation(path: str) -> bool:
+    name = path.rpartition("/")[2]
+    return not name.startswith("._") and len(name) > len(SUFFIX)
 
 
 def _plainly_named(paths: list[str], findings: list[Finding]) -> list[str]:
-    kept = [path for path in paths if is_plain(path, _LONGEST_PATH)]
-    for path in paths if len(kept) < len(paths) else ():
+    if is_plain("".join(paths), sys.maxsize) and max(map(len, paths), default=0) <= _LONGEST_PATH:
+        return paths
+    for path in paths:
         if not is_plain(path, _LONGEST_PATH):
             findings.append(Finding("bad-name", _printable(path), "", "", "file's name must be UTF-8 text; rename it"))
-    return kept
+    return [path for path in paths if is_plain(path, _LONGEST_PATH)]
 
 
 def _printable(path: str) -> str:

@@ -1,8 +1,8 @@
 """Labelme folders of any size for the benchmarks: codes with their parts, as Labelme writes them, and small pictures.
 
-Half of the `imagePath`s have backslashes, one shape in eight is a polygon, one in sixteen a circle, half of the
-rectangles are drawn from another corner than the top left, and coordinates have as many digits as a mouse gives them.
-Pictures are half PNG, half JPEG; a quarter of the JPEGs is stored turned, with the EXIF orientation that says so.
+Half of the `imagePath`s have backslashes, one shape in eight is a polygon, one in sixteen a circle, one rectangle in
+ten is drawn from another corner than the top left, and coordinates have as many digits as a mouse gives them. Pictures
+are half PNG, half JPEG; a quarter of the JPEGs is stored turned, with the EXIF orientation that says so.
 """
 
 import base64
@@ -15,6 +15,7 @@ from PIL import Image
 
 WIDTH, HEIGHT = 640, 480
 PART_SHAPES = 3
+_INVERTED = 0.1
 _TURNED = 6
 """The EXIF orientation of a picture that is stored lying on its left side."""
 
@@ -57,9 +58,7 @@ def _masters() -> dict[tuple[str, bool], bytes]:
     return files
 
 
-def _document(
-    random: np.random.Generator, number: int, suffix: str, codes: int, data: str | None
-) -> dict[str, Any]:
+def _document(random: np.random.Generator, number: int, suffix: str, codes: int, data: str | None) -> dict[str, Any]:
     shapes: list[dict[str, Any]] = []
     for group in range(codes):
         x, y, side = random.uniform(5, WIDTH - 205), random.uniform(5, HEIGHT - 205), random.uniform(80, 200)
@@ -82,7 +81,7 @@ def _document(
 def _shape(random: np.random.Generator, label: str, group: int, x: float, y: float, side: float) -> dict[str, Any]:
     corners = [[x, y], [x + side, y], [x + side, y + side], [x, y + side]]
     kind = int(random.integers(16))
-    first = int(random.integers(4)) if random.random() < 0.67 else 0
+    first = int(random.integers(1, 4)) if random.random() < _INVERTED else 0
     shape_type, points = "rectangle", [corners[first], corners[(first + 2) % 4]]
     if kind < 2:
         shape_type, points = "polygon", corners
