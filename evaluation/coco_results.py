@@ -32,58 +32,85 @@ _GAP = re.compile(rb"\s*,\s*")
 _LONGEST_CLOSING = 200
 
 
+def quick_results(
+    data: bytes, images: Images, image_rows: Mapping[Hashable, int], class_ids: Mapping[Hashable, int]
+) -> Detections | None:
+    """Return the detections of a results file's content, or None where something is odd or at fault.
+
+    `image_rows` and `class_ids` are the rows and class ids of the file's ids, which must be whole numbers. Numbers are
+    read to the last bit, as json reads them.
+    """
+    form = _form(data)
+    if form is None:
+        return None
+    # All there can be: columns of this length are filled piece by piece, for to put pieces together costs as much.
+    most = data.count(form.before[0]) + 1
+    image_row, class_id = np.empty(most, np.int64), np.empty(most, np.int64)
+    score, xyxy_rel = np.empty(most), np.empty((most, 4))
+    start, rows, classes = 0, _Known(image_rows), _Known(class_ids)
+    for chunk in _chunks(data, form):
+        table = _table(chunk, form)
+        stop = start if table is None else start + len(table.score)
+        if table is None or not table.is_sound or stop > most:
+            return None
+        own = slice(start, stop)
+        if not (rows.look_up(table.image_id, image_row[own]) and classes.look_up(table.category_id, class_id[own])):
+            return None
+        score[own] = table.score
+        xyxy_rel[own] = relative(images, image_row[own], table.xyxy)
+        start = stop
+    columns = {"image_row": image_row, "class_id": class_id, "score": score, "xyxy_rel": xyxy_rel}
+    columns |= {"object_id": np.arange(most), "parent_id": np.full(most, NO_PARENT)}
+    return None if start < most else Detections(**{name: _read_only(values) for name, values in columns.items()})
+
+
 @dataclass(frozen=True, slots=True, eq=False)
-class ResultColumns:
-    """The entries of a results file: `image_id` and `category_id` (N,), `score` (N,) and `xywh` (N, 4) pixels."""
+class _Table:
+    """Entries as columns: `image_id` and `category_id` (N,), `score` (N,) and `xywh` (N, 4) pixels."""
 
     image_id: NDArray[np.int64]
     category_id: NDArray[np.int64]
     score: NDArray[np.float64]
     xywh: Boxes
 
+    @property
+    def xyxy(self) -> Boxes:
+        """Return the (N, 4) corners in pixels."""
+        return np.concatenate([self.xywh[:, :2], self.xywh[:, :2] + self.xywh[:, 2:]], axis=1)
 
-def quick_results(
-    data: bytes, images: Images, image_rows: Mapping[Hashable, int], class_ids: Mapping[Hashable, int]
-) -> Detections | None:
-    """Return the detections of a results file's content, or None where something is odd or at fault.
-
-    `image_rows` and `class_ids` are the rows and class ids of the file's ids.
-    """
-    columns = result_columns(data)
-    if columns is None:
-        return None
-    image_row, class_id = _known(columns.image_id, image_rows), _known(columns.category_id, class_ids)
-    xywh, score = columns.xywh, columns.score
-    sound = np.isfinite(score).all() and (np.abs(xywh) <= LARGEST).all() and (xywh[:, 2:] > 0).all()
-    if image_row is None or class_id is None or not sound:
-        return None
-    xyxy = np.concatenate([xywh[:, :2], xywh[:, :2] + xywh[:, 2:]], axis=1)
-    if not (xyxy[:, 2:] > xyxy[:, :2]).all():
-        return None
-    rows = len(score)
-    return Detections(
-        image_row=image_row,
-        object_id=np.arange(rows),
-        parent_id=np.full(rows, NO_PARENT),
-        class_id=class_id,
-        score=score,
-        xyxy_rel=relative(images, image_row, xyxy),
-    )
+    @property
+    def is_sound(self) -> bool:
+        """Return whether all boxes and scores can be used."""
+        near = (np.abs(self.xywh) <= LARGEST).all() and np.isfinite(self.score).all()
+        xyxy = self.xyxy
+        # A side above 0 can be lost beside a large coordinate.
+        return bool(near and (xyxy[:, 2:] > xyxy[:, :2]).all())
 
 
-def _known(ids: NDArray[np.int64], known: Mapping[Hashable, int]) -> NDArray[np.int64] | None:
-    """Return the (N,) places that `known` gives for ids, or None where it does not know one."""
-    numbers = [key for key in known if type(key) is int and abs(key) <= _EXACT]
-    if not numbers:
-        return None
-    keys = np.array(sorted(numbers), np.int64)
-    places = np.array([known[key] for key in keys.tolist()], np.int64)
-    if keys[-1] - keys[0] == len(keys) - 1:
-        # One id after the other, as most programs number: no search is needed.
-        row = np.clip(ids - keys[0], 0, len(keys) - 1)
-    else:
-        row = np.minimum(np.searchsorted(keys, ids), len(keys) - 1)
-    return places[row] if (keys[row] == ids).all() else None
+class _Known:
+    """Finds the places of ids, quickly where these are whole numbers in a row."""
+
+    def __init__(self, places: Mapping[Hashable, int]) -> None:
+        numbers = sorted(key for key in places if type(key) is int and abs(key) <= _EXACT)
+        self._ids = np.array(numbers, np.int64)
+        self._places = np.array([places[number] for number in numbers], np.int64)
+        self._in_a_row = bool(numbers) and numbers[-1] - numbers[0] == len(numbers) - 1
+
+    def look_up(self, ids: NDArray[np.int64], into: NDArray[np.int64]) -> bool:
+        """Write the (N,) places of ids, and return whether all are known; if not, nothing is written."""
+        if not len(self._ids):
+            return False
+        row = ids - self._ids[0] if self._in_a_row else np.searchsorted(self._ids, ids)
+        row = np.clip(row, 0, len(self._ids) - 1)
+        known = bool((self._ids[row] == ids).all())
+        if known:
+            into[:] = self._places[row]
+        return known
+
+
+def _read_only(values: NDArray[Any]) -> NDArray[Any]:
+    values.flags.writeable = False
+    return values
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,24 +124,6 @@ class _Form:
     opening: bytes
     before: tuple[bytes, ...]
     closing: bytes
-
-
-def result_columns(data: bytes) -> ResultColumns | None:
-    """Return the columns of a results file's content, or None where its entries are not all alike.
-
-    Ids must be whole numbers. Numbers are read to the last bit, as json reads them; nothing else is checked.
-    """
-    form = _form(data)
-    if form is None:
-        return None
-    parts = []
-    for chunk in _chunks(data, form):
-        columns = _columns(chunk, form)
-        if columns is None:
-            return None
-        parts.append(columns)
-    image_id, category_id, score, xywh = (np.concatenate(columns) for columns in zip(*parts, strict=True))
-    return ResultColumns(image_id, category_id, score, xywh)
 
 
 def _form(data: bytes) -> _Form | None:
@@ -161,22 +170,22 @@ def _chunks(data: bytes, form: _Form) -> Iterator[bytearray]:
         start = end + len(gap)
 
 
-def _columns(chunk: bytearray, form: _Form) -> tuple[NDArray[Any], ...] | None:
-    """Return image_id, category_id, score and xywh of a chunk, or None where its entries are not all alike."""
+def _table(chunk: bytearray, form: _Form) -> _Table | None:
+    """Return the entries of a chunk, or None where they are not all alike."""
     entries = _blanked(chunk, form)
     try:
         numbers = orjson.loads(chunk) if entries else []
         table = np.fromiter(numbers, np.float64, len(numbers)).reshape(entries, _NUMBERS)
     except (ValueError, TypeError):
         return None
-    if not entries:
-        return None
     places = _places(form.keys)
     ids = table[:, [places[key] for key in _IDS]]
-    if any(set(map(type, numbers[places[key] :: _NUMBERS])) != {int} for key in _IDS) or np.abs(ids).max() > _EXACT:
+    whole = all(set(map(type, numbers[places[key] :: _NUMBERS])) == {int} for key in _IDS)
+    if not entries or not whole or np.abs(ids).max() > _EXACT:
         return None
     box = places["bbox"]
-    return (*ids.astype(np.int64).T, table[:, places["score"]].copy(), table[:, box : box + 4].copy())
+    image_id, category_id = ids.astype(np.int64).T
+    return _Table(image_id, category_id, table[:, places["score"]], table[:, box : box + _KEYS["bbox"]])
 
 
 def _blanked(chunk: bytearray, form: _Form) -> int:
