@@ -12,10 +12,13 @@ IOU_THRESHOLDS = np.linspace(0.5, 0.95, 10)
 AT_50, AT_75 = 0, 5
 """Where among them AP@.5 and AP@.75 are."""
 
-# Source: pycocotools `Params.setDetParams`, to the last bit (i / 100 differs at ten of the points).
-_RECALLS_101 = np.linspace(0.0, 1.0, 101)
-# Source: Everingham et al. 2010, The PASCAL VOC challenge, section 4.2. i / 10, so that 3 of 10 found reaches 0.3.
-_RECALLS_11 = np.arange(11) / 10
+RECALLS = {
+    # Source: pycocotools `Params.setDetParams`, to the last bit (i / 100 differs at ten of the points).
+    "coco-101": np.linspace(0.0, 1.0, 101),
+    # Source: Everingham et al. 2010, The PASCAL VOC challenge, section 4.2. i / 10, so that 3 of 10 found reaches 0.3.
+    "11-point": np.arange(11) / 10,
+}
+"""The recalls at which a reading looks, rising, by its name; the reading that has none looks at every recall."""
 
 Numbers = NDArray[np.float64] | NDArray[np.int64]
 
@@ -57,11 +60,11 @@ def _sampled(recall: NDArray[np.float64], envelope: NDArray[np.float64], levels:
 
 
 def _coco_101(recall: NDArray[np.float64], envelope: NDArray[np.float64]) -> float:
-    return _sampled(recall, envelope, _RECALLS_101)
+    return _sampled(recall, envelope, RECALLS["coco-101"])
 
 
 def _eleven_point(recall: NDArray[np.float64], envelope: NDArray[np.float64]) -> float:
-    return _sampled(recall, envelope, _RECALLS_11)
+    return _sampled(recall, envelope, RECALLS["11-point"])
 
 
 def _all_point(recall: NDArray[np.float64], envelope: NDArray[np.float64]) -> float:

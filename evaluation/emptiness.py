@@ -28,6 +28,7 @@ NEITHER_AT_THRESHOLD = "no-truth-and-no-detections-at-threshold"
 TOO_FEW_IMAGES = "too-few-images"
 NOT_ASKED = "not-asked"
 NO_EMPTY_IMAGES = "no-images-without-truth"
+NO_COMMON_CLASS = "no-class-on-both-sides"
 NO_SHARES = "scores-outside-0-1"
 NOTHING_LEFT = "every-object-missed"
 NO_LINKS = "no-part-names-its-object"
@@ -40,9 +41,10 @@ MEANINGS = {
     NONE_AT_THRESHOLD: "nothing was detected at the threshold",
     NEITHER: "there is nothing to find and nothing was detected",
     NEITHER_AT_THRESHOLD: "there is nothing to find and nothing was detected at the threshold",
-    TOO_FEW_IMAGES: "fewer than two images (or groups of images) have something to find",
+    TOO_FEW_IMAGES: "fewer than two images (or groups of images) have something that it depends on",
     NOT_ASKED: "it was not asked for",
     NO_EMPTY_IMAGES: "every image has something in it",
+    NO_COMMON_CLASS: "no class has something to find on both sides",
     NO_SHARES: "a score lies outside 0 to 1, so it is no probability",
     NOTHING_LEFT: "every object was missed, and without them nothing is left to find",
     NO_LINKS: "no detected part names a detected object",

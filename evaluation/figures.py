@@ -13,6 +13,7 @@ from evaluation.average_precision import READINGS
 from evaluation.bootstrap import Interval
 from evaluation.calibration import BINS
 from evaluation.curves import IN_ORDER, TIES
+from evaluation.differences import Gap
 from evaluation.matching import MATCHINGS, MatchTable
 from evaluation.thresholds import GIVEN, ThresholdRule
 
@@ -116,6 +117,11 @@ class ClassMetrics:
     detections: int
     ap50: float | None
     ap50_ci: Interval | None
+    ap75_ci: Interval | None
+    ap_ci: Interval | None
+    precision_ci: Interval | None
+    recall_ci: Interval | None
+    f1_ci: Interval | None
     ap: float | None
     threshold: float
     threshold_from: str
@@ -156,6 +162,11 @@ class SplitMetrics:
     classes_without_truth: int
     ap50: float | None
     ap50_ci: Interval | None
+    ap75_ci: Interval | None
+    ap_ci: Interval | None
+    precision_ci: Interval | None
+    recall_ci: Interval | None
+    f1_ci: Interval | None
     ap: float | None
     tp: int
     fp: int
@@ -180,7 +191,7 @@ class SplitMetrics:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Metrics:
-    """The figures of every split, and what they were read from.
+    """The figures of every split, the gaps between them (`train-val` and so on), and what they were read from.
 
     `table` is the match table at `settings.iou` of all images, `split_images` the (images,) mask of each split,
     `thresholds` (classes,) the score threshold of each class.
@@ -188,6 +199,7 @@ class Metrics:
 
     settings: ScoreSettings
     splits: Mapping[str, SplitMetrics]
+    gaps: Mapping[str, Gap]
     images_without_split: int
     table: MatchTable
     split_images: Mapping[str, NDArray[np.bool_]]
@@ -216,6 +228,7 @@ class Metrics:
             "seed": settings.seed,
             "images_without_split": self.images_without_split,
             "splits": {name: _plain(split) for name, split in self.splits.items()},
+            "gaps": {name: gap.to_json() for name, gap in self.gaps.items()},
         }
 
 

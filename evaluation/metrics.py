@@ -11,8 +11,9 @@ from evaluation.average_precision import IOU_THRESHOLDS
 from evaluation.checks import check_detections, check_truth
 from evaluation.confusion import confusion_table
 from evaluation.curves import class_curves
+from evaluation.differences import split_gaps
 from evaluation.figures import Metrics, ScoreSettings
-from evaluation.intervals import split_intervals
+from evaluation.intervals import resampled_splits, split_intervals
 from evaluation.matching import MatchTable, candidates
 from evaluation.slices import split_precisions
 from evaluation.split_figures import Part, split_metrics
@@ -58,17 +59,25 @@ def evaluate_splits(
     thresholds = choose_thresholds(table, present, len(dataset.classes), settings.threshold)
     values = np.array([threshold.value for threshold in thresholds], np.float64)
     precisions = split_precisions(found, wanted, reading=settings.ap, ties=settings.ties)
-    intervals = split_intervals(found, wanted, precisions, settings)
+    resampled = resampled_splits(found, table, wanted, values, settings)
     confusion = confusion_table(found, values, settings.iou)
     parts = {
         split: Part(
-            dataset, table.of_images(inside), inside, thresholds, precisions[split], intervals[split], confusion
+            dataset,
+            table.of_images(inside),
+            inside,
+            thresholds,
+            precisions[split],
+            split_intervals(resampled[split], len(dataset.classes)),
+            confusion,
         )
         for split, inside in wanted.items()
     }
+    figures = {split: split_metrics(part, settings.bins) for split, part in parts.items()}
     return Metrics(
         settings=settings,
-        splits={split: split_metrics(part, settings.bins) for split, part in parts.items()},
+        splits=figures,
+        gaps=split_gaps(resampled, figures),
         images_without_split=0 if WHOLE in wanted else int((dataset.images.split == "").sum()),
         table=table,
         split_images=wanted,

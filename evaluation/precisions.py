@@ -42,7 +42,7 @@ def average_precisions(
     preferred, ignored_truth = found.preferred(size), found.ignored_truth(size)
     ranks = {name: _ranks(found, inside, size, ignored_truth) for name, inside in parts.items()}
     result = {name: np.full((len(thresholds), found.classes), np.nan) for name in parts}
-    runs = None if ties == IN_ORDER else _runs(found)
+    runs = None if ties == IN_ORDER else score_runs(found)
     for row, threshold in enumerate(thresholds.tolist()):
         taken = found.taken(preferred, ignored_truth, threshold)
         for name, rank in ranks.items():
@@ -82,15 +82,15 @@ def _ranks(found: Candidates, images: NDArray[np.bool_], size: str, ignored_trut
     uncounted = ~inside if size == ALL else ~inside | size_range(size).outside(found.area)
     wanted = images[truth.image_row] & ~ignored_truth
     return _Ranks(
-        start=_before(np.bincount(class_id, minlength=found.classes)),
+        start=sums_before(np.bincount(class_id, minlength=found.classes)),
         inside=inside,
         uncounted=uncounted,
-        counted=_before(~uncounted),
+        counted=sums_before(~uncounted),
         truth=np.bincount(truth.class_id[wanted], minlength=found.classes),
     )
 
 
-def _before(counts: NDArray[np.generic]) -> NDArray[np.int64]:
+def sums_before(counts: NDArray[np.generic]) -> NDArray[np.int64]:
     """Return the (N + 1,) sums of the first 0, 1, ... N counts."""
     sums = np.zeros(len(counts) + 1, np.int64)
     np.cumsum(counts, out=sums[1:])
@@ -98,29 +98,30 @@ def _before(counts: NDArray[np.generic]) -> NDArray[np.int64]:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Runs:
+class Runs:
     """Where the run of equal scores that holds a place begins, and where the next begins, (N,) each."""
 
     begin: NDArray[np.int64]
     end: NDArray[np.int64]
 
 
-def _runs(found: Candidates) -> _Runs:
+def score_runs(found: Candidates) -> Runs:
+    """Return the runs of equal scores within a class, for the ranked detections."""
     score, class_id = found.detections.score[found.row], found.detections.class_id[found.row]
     new = np.ones(len(score), np.bool_)
     new[1:] = (score[1:] != score[:-1]) | (class_id[1:] != class_id[:-1])
     bounds = np.append(np.flatnonzero(new), len(score))
     run = np.cumsum(new) - 1
-    return _Runs(bounds[run], bounds[run + 1])
+    return Runs(bounds[run], bounds[run + 1])
 
 
 def _precisions(
-    ranks: _Ranks, taken: Pairs, ignored_truth: NDArray[np.bool_], runs: _Runs | None, ties: str, reading: str
+    ranks: _Ranks, taken: Pairs, ignored_truth: NDArray[np.bool_], runs: Runs | None, ties: str, reading: str
 ) -> NDArray[np.float64]:
     """Return the (classes,) APs of a part, given which detections took a truth."""
     ignored = ignored_truth[taken.truth]
     # A detection that found something counts by what it found, not by its own size.
-    change = _before(ranks.uncounted[taken.detection].astype(np.int64) - ignored)
+    change = sums_before(ranks.uncounted[taken.detection].astype(np.int64) - ignored)
     hits = np.flatnonzero(~ignored)
     place = taken.detection[hits]
     if runs is None:
@@ -142,7 +143,7 @@ def _seen_in_ties(
     detection: NDArray[np.int64],
     change: NDArray[np.int64],
     place: NDArray[np.int64],
-    runs: _Runs,
+    runs: Runs,
     ties: str,
 ) -> NDArray[np.int64]:
     """Return how many detections were seen at each hit when those of a run of equal scores are ranked otherwise.

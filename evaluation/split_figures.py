@@ -8,7 +8,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from annotations.tables import BoxDataset
-from evaluation.bootstrap import Interval
 from evaluation.calibration import Calibration, calibration
 from evaluation.confusion import BACKGROUND, ConfusionTable
 from evaluation.emptiness import (
@@ -21,7 +20,7 @@ from evaluation.emptiness import (
     why_no_recall,
 )
 from evaluation.figures import ClassMetrics, SplitMetrics
-from evaluation.intervals import Intervals
+from evaluation.intervals import IntervalOrReason, Intervals
 from evaluation.matching import MatchTable
 from evaluation.slices import SplitPrecisions
 from evaluation.thresholds import Threshold
@@ -119,7 +118,7 @@ def split_metrics(part: Part, bins: int) -> SplitMetrics:
         classes_without_truth=sum(figures.truth == 0 for figures in classes.values()),
         confusion=_confusion(part),
         calibration=None if whole is None else whole.to_json(),
-        **_figures(part, counts, everything, part.intervals.mean, whole),
+        **_figures(part, counts, everything, part.intervals.together, whole),
     )
 
 
@@ -157,7 +156,11 @@ def _counts(part: Part, rows: NDArray[np.bool_], truths: NDArray[np.bool_]) -> _
 
 
 def _figures(
-    part: Part, counts: _Counts, class_ids: slice, interval: Interval | str, scores: Calibration | None
+    part: Part,
+    counts: _Counts,
+    class_ids: slice,
+    intervals: Mapping[str, IntervalOrReason],
+    scores: Calibration | None,
 ) -> dict[str, Any]:
     """Return the figures that may have no value, and `undefined`."""
     precisions = part.precisions
@@ -172,11 +175,12 @@ def _figures(
         **counts.rates,
     }
     undefined = {name: counts.why(name) for name, value in values.items() if value is None}
-    if isinstance(interval, str):
-        undefined["ap50_ci"] = undefined.get("ap50", interval)
+    for name, interval in intervals.items():
+        values[f"{name}_ci"] = None if isinstance(interval, str) else interval
+        if isinstance(interval, str):
+            undefined[f"{name}_ci"] = undefined.get(name, interval)
     return {
         **values,
-        "ap50_ci": None if isinstance(interval, str) else interval,
         "by_size": {name: values.of_classes(class_ids) for name, values in precisions.by_size.items()},
         "by_flag": {name: values.of_classes(class_ids) for name, values in precisions.by_flag.items()},
         "undefined": undefined,

@@ -20,7 +20,8 @@ HIT: list[Row] = [(0, 0, BOX, 0.9)]
 STRAY: list[Row] = [(0, 0, AWAY, 0.9)]
 WEAK: list[Row] = [(0, 0, AWAY, 0.1)]
 NAMES = ("ap50", "precision", "recall", "f1", "fp_per_image", "fp_per_image_without_truth", "ece")
-AVERAGE_PRECISIONS = ("ap50", "ap75", "ap", "ap50_ties", "ap50_ci")
+AVERAGE_PRECISIONS = ("ap50", "ap75", "ap", "ap50_ties", "ap50_ci", "ap75_ci", "ap_ci")
+RATES = ("precision_ci", "recall_ci", "f1_ci")
 
 # truth, detections, and then of NAMES a value, or the word that says why there is none. Two images, threshold 0.5.
 CASES = {
@@ -149,7 +150,7 @@ def test_zero_images_have_a_reason_for_everything(classes: tuple[str, ...]) -> N
     table = images(0)
     split = evaluate_splits(dataset(table, [], classes=classes), detections(table, [])).splits["all"]
     for figures in (split, *split.classes.values()):
-        assert set(figures.undefined) == {*NAMES, *AVERAGE_PRECISIONS, "mce"}
+        assert set(figures.undefined) == {*NAMES, *AVERAGE_PRECISIONS, *RATES, "mce"}
         assert set(figures.undefined.values()) == {"no-images"}
 
 
