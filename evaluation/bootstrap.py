@@ -6,8 +6,9 @@ one group (several photographs of one thing) are drawn together, for they are no
 """
 
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import chain, islice
 from statistics import NormalDist
 
 import numpy as np
@@ -18,6 +19,11 @@ LEVEL = 0.95
 
 Weights = NDArray[np.int64]
 """(rows, units): how often each unit counts. A unit is what is drawn together: an image, or a group of images."""
+
+_AT_ONCE = 1 << 21
+"""Numbers in the largest table of a pass: small sets have all their resamples in one, large ones a few in each."""
+_DRAWN_AT_ONCE = 1 << 16
+"""Units drawn in one call. The resamples of a seed depend on it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,11 +41,37 @@ def resampled_weights(units: int, resamples: int, seed: int, split: str, *, at_o
     everything that is scored on one split, which pairs two detectors there.
     """
     rng = np.random.default_rng((seed, zlib.crc32(split.encode())))
-    for start in range(0, 1 + resamples, at_once):
-        weight = np.ones((min(at_once, 1 + resamples - start), units), np.int64)
-        for row in weight[1 if start == 0 else 0 :]:
-            row[:] = np.bincount(rng.integers(0, units, units), minlength=units) if units else 0
-        yield weight
+    rows = chain(np.ones((1, units), np.int64), _drawn(rng, units, resamples))
+    while part := list(islice(rows, at_once)):
+        yield np.stack(part)
+
+
+def _drawn(rng: np.random.Generator, units: int, resamples: int) -> Iterator[NDArray[np.int64]]:
+    """Yield how often each unit is drawn, (units,), for each resample."""
+    block = max(1, _DRAWN_AT_ONCE // max(units, 1))
+    for start in range(0, resamples, block):
+        count = min(block, resamples - start)
+        numbers = rng.integers(0, max(units, 1), (count, units)) + units * np.arange(count)[:, None]
+        yield from np.bincount(numbers.ravel(), minlength=count * units).reshape(count, units)
+
+
+def over_resamples(
+    figures: Callable[[Weights], Mapping[str, NDArray[np.float64]]],
+    units: int,
+    width: int,
+    *,
+    resamples: int,
+    seed: int,
+    split: str,
+) -> dict[str, NDArray[np.float64]]:
+    """Return what `figures` makes of 1 + `resamples` rows of weights, by name, all rows together.
+
+    `width` is how many numbers a row needs at most in one table; it decides how many rows are made at once, which
+    bounds the memory.
+    """
+    at_once = max(1, _AT_ONCE // max(units, width, 1))
+    parts = [figures(weight) for weight in resampled_weights(units, resamples, seed, split, at_once=at_once)]
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 
 def drawing_units(group: NDArray[np.str_], inside: NDArray[np.bool_]) -> NDArray[np.int64]:

@@ -7,11 +7,8 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from evaluation.bootstrap import Weights, resampled_weights
+from evaluation.bootstrap import Weights
 from evaluation.matching import MatchTable, grouped
-
-_AT_ONCE = 1 << 20
-"""Numbers in the largest table of a pass."""
 
 
 def running_sums(weight: Weights, unit: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -73,6 +70,18 @@ class Counted:
         """Return how many numbers a row of weights needs at most in one table."""
         return max(1, *(len(part.unit) for part in (self.truth, self.hit, self.false_positive)))
 
+    def rates(self, weight: Weights) -> dict[str, NDArray[np.float64]]:
+        """Return `precision`, `recall` and `f1` under weights (rows, units), (rows, classes + 1) each.
+
+        The last column is of all classes together; NaN where a quotient is 0/0.
+        """
+        truth, hit, false = (_with_total(part.sums(weight)) for part in (self.truth, self.hit, self.false_positive))
+        return {
+            "precision": _ratio(hit, hit + false),
+            "recall": _ratio(hit, truth),
+            "f1": _ratio(2 * hit, hit + false + truth),
+        }
+
     def bearing(self) -> Mapping[str, NDArray[np.int64]]:
         """Return for each rate the (classes + 1,) numbers of different units that it depends on."""
         kept = self.hit.with_others(self.false_positive)
@@ -96,27 +105,6 @@ def counted(table: MatchTable, unit: NDArray[np.int64], thresholds: NDArray[np.f
         hit=chosen(table.image_row, table.class_id, kept & table.hit),
         false_positive=chosen(table.image_row, table.class_id, kept & table.false_positive),
     )
-
-
-def resampled_rates(
-    counts: Counted, units: int, *, resamples: int, seed: int, split: str
-) -> Mapping[str, NDArray[np.float64]]:
-    """Return `precision`, `recall` and `f1` of resampled images, (1 + resamples, classes + 1) each.
-
-    Row 0 is the images as they are, the last column all classes together; NaN where a quotient is 0/0.
-    """
-    at_once = max(1, _AT_ONCE // max(units, counts.width))
-    drawn = resampled_weights(units, resamples, seed, split, at_once=at_once)
-    parts = [
-        [_with_total(part.sums(weight)) for part in (counts.truth, counts.hit, counts.false_positive)]
-        for weight in drawn
-    ]
-    truth, hit, false_positive = (np.concatenate(columns) for columns in zip(*parts, strict=True))
-    return {
-        "precision": _ratio(hit, hit + false_positive),
-        "recall": _ratio(hit, truth),
-        "f1": _ratio(2 * hit, hit + false_positive + truth),
-    }
 
 
 def _with_total(sums: NDArray[np.int64]) -> NDArray[np.int64]:

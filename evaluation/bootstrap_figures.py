@@ -6,9 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from evaluation.bootstrap import Interval, bias_corrected_interval
-from evaluation.bootstrap_counts import Counted, resampled_rates
-from evaluation.bootstrap_precision import Ranking, resampled_precisions
+from evaluation.bootstrap import Interval, bias_corrected_interval, over_resamples
+from evaluation.bootstrap_counts import Counted
+from evaluation.bootstrap_precision import Ranking
 
 PRECISIONS = ("ap50", "ap75", "ap")
 RATES = ("precision", "recall", "f1")
@@ -78,13 +78,16 @@ def resampled_figures(
     ranked: Ranking, counts: Counted, units: int, reading: str, *, resamples: int, seed: int, split: str
 ) -> Resampled:
     """Return all FIGURES of some images, which have so many `units`, over the resamples of a split."""
-    chance = {"resamples": resamples, "seed": seed}
-    rates = resampled_rates(counts, units, **chance, split=split)
+    values = over_resamples(
+        lambda weight: {**ranked.figures(weight, reading), **counts.rates(weight)},
+        units,
+        max(ranked.width, counts.width),
+        resamples=resamples,
+        seed=seed,
+        split=split,
+    )
     return Resampled(
-        classes={
-            **resampled_precisions(ranked, units, reading, **chance, split=split),
-            **{name: values[:, :-1] for name, values in rates.items()},
-        },
-        together={name: values[:, -1] for name, values in rates.items()},
+        classes={name: values[name] if name in PRECISIONS else values[name][:, :-1] for name in FIGURES},
+        together={name: values[name][:, -1] for name in RATES},
         bearing={**dict.fromkeys(PRECISIONS, counts.truth.bearing()), **counts.bearing()},
     )

@@ -4,7 +4,6 @@ Precision at a hit is hits / (hits + misses), both counted up to there. The matc
 weights needs is the running sum of the weights of all detections, and that of the ones that took a truth.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Self
 
@@ -12,16 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evaluation.average_precision import AT_50, AT_75, IOU_THRESHOLDS, RECALLS
-from evaluation.bootstrap import Weights, resampled_weights
+from evaluation.bootstrap import Weights
 from evaluation.bootstrap_counts import UnitsByClass, running_sums
 from evaluation.curves import IN_ORDER
 from evaluation.matching import Candidates
 from evaluation.pairs import Pairs
 from evaluation.precisions import Runs, score_runs, sums_before
 from evaluation.sizes import ALL, size_range
-
-_AT_ONCE = 1 << 21
-"""Numbers in the largest table of a pass: small sets have all their resamples in one, large ones a few in each."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -76,6 +72,14 @@ class Ranking:
     truth: UnitsByClass
     steps: _Steps
     thresholds: int
+
+    def figures(self, weight: Weights, reading: str) -> dict[str, NDArray[np.float64]]:
+        """Return `ap50`, `ap75` and `ap` under weights (rows, units), (rows, classes) each; NaN where no truth is left.
+
+        The ranking is that of the ten thresholds of `IOU_THRESHOLDS`.
+        """
+        values = self.precisions(weight, reading)
+        return {"ap50": values[:, AT_50], "ap75": values[:, AT_75], "ap": values.mean(axis=1)}
 
     def precisions(self, weight: Weights, reading: str) -> NDArray[np.float64]:
         """Return the (rows, thresholds, classes) APs under weights (rows, units); NaN where no truth is left.
@@ -168,26 +172,6 @@ def ranking(
         steps=steps,
         thresholds=len(thresholds),
     )
-
-
-def resampled_precisions(
-    ranked: Ranking, units: int, reading: str, *, resamples: int, seed: int, split: str
-) -> Mapping[str, NDArray[np.float64]]:
-    """Return what AP is of resampled images: `ap50`, `ap75` and `ap`, (1 + resamples, classes) each.
-
-    Row 0 is the images as they are; NaN where a resample has no truth of a class. `ranked` has the ten thresholds of
-    `IOU_THRESHOLDS`, `units` are as many as its images have.
-    """
-    at_once = max(1, _AT_ONCE // max(units, ranked.width))
-    parts = [
-        ranked.precisions(weight, reading)
-        for weight in resampled_weights(units, resamples, seed, split, at_once=at_once)
-    ]
-    return {
-        "ap50": np.concatenate([part[:, AT_50] for part in parts]),
-        "ap75": np.concatenate([part[:, AT_75] for part in parts]),
-        "ap": np.concatenate([part.mean(axis=1) for part in parts]),
-    }
 
 
 def _levels_reached(

@@ -7,10 +7,16 @@ from evaluation_sets import dataset, detections, images, marked, random_set
 
 from annotations.tables import Annotations, BoxDataset, Detections, Images
 from evaluation.average_precision import READINGS
-from evaluation.bootstrap import Interval, bias_corrected_interval, drawing_units, resampled_weights
-from evaluation.bootstrap_counts import UnitsByClass, counted, resampled_rates
+from evaluation.bootstrap import (
+    Interval,
+    bias_corrected_interval,
+    drawing_units,
+    over_resamples,
+    resampled_weights,
+)
+from evaluation.bootstrap_counts import UnitsByClass, counted
 from evaluation.bootstrap_figures import FIGURES, PRECISIONS, Resampled, mean_over_classes
-from evaluation.bootstrap_precision import ranking, resampled_precisions
+from evaluation.bootstrap_precision import Ranking, ranking
 from evaluation.curves import TIES
 from evaluation.figures import ScoreSettings
 from evaluation.intervals import resampled_splits
@@ -33,6 +39,17 @@ def really_resampled(truth: BoxDataset, found: Detections, drawn: np.ndarray) ->
     old = truth.images.take(drawn)
     table: Images = replace(old, image_id=np.array([f"copy{row}" for row in range(len(drawn))]))
     return replace(truth, images=table, annotations=copied(truth.annotations)), copied(found)
+
+
+def resampled_precisions(ranked: Ranking, units: int, resamples: int, seed: int = 0) -> dict[str, np.ndarray]:
+    return over_resamples(
+        lambda weight: ranked.figures(weight, "coco-101"),
+        units,
+        ranked.width,
+        resamples=resamples,
+        seed=seed,
+        split="all",
+    )
 
 
 def hard_set(seed: int) -> tuple[BoxDataset, Detections]:
@@ -91,9 +108,9 @@ def test_resamples_do_not_depend_on_how_many_are_made_at_once(monkeypatch: pytes
     truth, found = hard_set(1)
     unit = np.arange(9)
     ranked = ranking(candidates(truth, found), unit)
-    at_once = resampled_precisions(ranked, 9, "coco-101", resamples=20, seed=3, split="val")
-    monkeypatch.setattr("evaluation.bootstrap_precision._AT_ONCE", 1)
-    one_by_one = resampled_precisions(ranked, 9, "coco-101", resamples=20, seed=3, split="val")
+    at_once = resampled_precisions(ranked, 9, resamples=20, seed=3)
+    monkeypatch.setattr("evaluation.bootstrap._AT_ONCE", 1)
+    one_by_one = resampled_precisions(ranked, 9, resamples=20, seed=3)
     for name in PRECISIONS:
         np.testing.assert_array_equal(at_once[name], one_by_one[name])
 
@@ -102,7 +119,7 @@ def test_a_resample_without_truth_has_no_average_precision() -> None:
     table = images(2)
     pairs = candidates(dataset(table, [(0, 0, BOX)]), detections(table, [(0, 0, BOX, 0.5)]))
     ranked = ranking(pairs, np.arange(2))
-    values = resampled_precisions(ranked, 2, "coco-101", resamples=200, seed=0, split="all")["ap50"][:, 0]
+    values = resampled_precisions(ranked, 2, resamples=200)["ap50"][:, 0]
     # Both draws miss image 0 in a quarter of the resamples.
     assert 20 < np.isnan(values).sum() < 90
     assert set(values[~np.isnan(values)].tolist()) == {1.0}
@@ -114,7 +131,7 @@ def test_rates_of_a_resample_by_hand() -> None:
     found = detections(table, [(0, 0, BOX, 0.9), (0, 0, (30, 30, 40, 40), 0.8), (1, 0, (30, 30, 40, 40), 0.3)])
     counts = counted(match(truth, found), np.arange(2), np.array([0.5]), 1)
     weights = np.concatenate(list(resampled_weights(2, 50, 0, "all", at_once=7)))
-    rates = resampled_rates(counts, 2, resamples=50, seed=0, split="all")
+    rates = counts.rates(weights)
     # TP and FP stand in image 0 alone, and one of the truths: P = w/2w, R = w/(w + v), F1 = 2w/(2w + w + v).
     first, second = weights.T
     for row, (w, v) in enumerate(zip(first.tolist(), second.tolist(), strict=True)):
@@ -150,7 +167,7 @@ def test_resamples_of_two_splits_are_independent() -> None:
 def test_no_images_at_all_give_no_resamples() -> None:
     empty = images(0)
     ranked = ranking(candidates(dataset(empty, []), detections(empty, [])), np.zeros(0, np.int64))
-    assert np.isnan(resampled_precisions(ranked, 0, "coco-101", resamples=3, seed=0, split="all")["ap"]).all()
+    assert np.isnan(resampled_precisions(ranked, 0, resamples=3)["ap"]).all()
 
 
 def test_images_of_a_group_are_drawn_together() -> None:
