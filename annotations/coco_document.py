@@ -9,7 +9,8 @@ import json
 import re
 import sys
 from collections import Counter
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path, PurePosixPath
@@ -97,7 +98,11 @@ def read_coco_document(path: Path, on_fault: OnFault) -> CocoDocument:
     Raises:
         FileRefused: the file cannot be read, is no COCO JSON, or its categories are at fault.
     """
-    document = read_json(path)
+    with _no_collecting():
+        return _document(read_json(path), on_fault)
+
+
+def _document(document: object, on_fault: OnFault) -> CocoDocument:
     if not isinstance(document, dict):
         wanted = "an object with images, annotations and categories"
         raise FileRefused("bad-file", f"truth must be {wanted}, got {kind_of(document)}")
@@ -142,7 +147,7 @@ def parsed(data: bytes) -> object:
     """
     try:
         if not _HUGE_ID.search(data):
-            return _loads(data)
+            return orjson.loads(data)
     except ValueError:
         pass  # what orjson refuses, as NaN, may still be a file with one bad entry
     try:
@@ -151,12 +156,13 @@ def parsed(data: bytes) -> object:
         raise FileRefused("bad-json", f"file must be JSON, got {error}") from error
 
 
-def _loads(data: bytes) -> object:
-    """Return what orjson reads, and collects no garbage: there is none, and looking takes half of the time."""
+@contextmanager
+def _no_collecting() -> Iterator[None]:
+    """Collect no garbage for a while: of what is read there is none, and looking for it takes half of the time."""
     collecting = gc.isenabled()
     gc.disable()
     try:
-        return orjson.loads(data)
+        yield
     finally:
         if collecting:
             gc.enable()
@@ -291,6 +297,11 @@ def first_unique(namings: Sequence[Sequence[str]]) -> list[str]:
     Each naming gives a name for each row, "" for none. Where two rows would then be called the same, the first naming
     that has different names for all; [] where none has.
     """
+    for names in namings:
+        if all(names) and len(set(names)) == len(names):
+            return list(names)
+        if any(names):
+            break
     counts = [Counter(names) for names in namings]
     chosen = [
         next((name for name, count in zip(row, counts, strict=True) if name and count[name] == 1), "")

@@ -172,17 +172,16 @@ class BoxDataset:
 
 def pixels(images: Images, image_row: NDArray[np.int64], xyxy_rel: Boxes) -> Boxes:
     """Return the (N, 4) xyxy boxes in pixels of their own image, from normalised ones; zero rows give (0, 4)."""
-    sides = _sides(images, image_row)
-    return np.multiply(xyxy_rel, sides, out=sides)
+    own = sides(images)[image_row]
+    return np.multiply(xyxy_rel, own, out=own)
 
 
 def relative(images: Images, image_row: NDArray[np.int64], xyxy: Boxes) -> Boxes:
     """Return the (N, 4) normalised boxes from xyxy pixels of their own image; the inverse of `pixels`."""
-    sides = _sides(images, image_row)
-    return np.divide(xyxy, sides, out=sides)
+    own = sides(images)[image_row]
+    return np.divide(xyxy, own, out=own)
 
 
-def _sides(images: Images, image_row: NDArray[np.int64]) -> Boxes:
-    """Return (N, 4) rows of width, height, width, height."""
-    sides = np.stack([images.width, images.height, images.width, images.height], axis=1).astype(np.float64)
-    return np.asarray(sides[image_row])
+def sides(images: Images) -> Boxes:
+    """Return (images, 4) rows of width, height, width, height: what a normalised xyxy box is multiplied by."""
+    return np.stack([images.width, images.height, images.width, images.height], axis=1).astype(np.float64)

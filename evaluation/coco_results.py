@@ -15,7 +15,7 @@ import orjson
 from numpy.typing import NDArray
 
 from annotations.coco_document import LARGEST
-from annotations.tables import NO_PARENT, Boxes, Detections, Images, relative
+from annotations.tables import NO_PARENT, Boxes, Detections, Images, sides
 
 _NUMBER = re.compile(rb"-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?")
 _CHUNK = 1 << 20
@@ -47,7 +47,7 @@ def quick_results(
     most = data.count(form.before[0]) + 1
     image_row, class_id = np.empty(most, np.int64), np.empty(most, np.int64)
     score, xyxy_rel = np.empty(most), np.empty((most, 4))
-    start, rows, classes = 0, _Known(image_rows), _Known(class_ids)
+    start, side, rows, classes = 0, sides(images), _Known(image_rows), _Known(class_ids)
     for chunk in _chunks(data, form):
         table = _table(chunk, form)
         stop = start if table is None else start + len(table.score)
@@ -57,7 +57,7 @@ def quick_results(
         if not (rows.look_up(table.image_id, image_row[own]) and classes.look_up(table.category_id, class_id[own])):
             return None
         score[own] = table.score
-        xyxy_rel[own] = relative(images, image_row[own], table.xyxy)
+        np.divide(table.xyxy, side[image_row[own]], out=xyxy_rel[own])
         start = stop
     columns = {"image_row": image_row, "class_id": class_id, "score": score, "xyxy_rel": xyxy_rel}
     columns |= {"object_id": np.arange(most), "parent_id": np.full(most, NO_PARENT)}

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from annotations.columns import column
 from annotations.tables import BoxDataset, Boxes, Detections
 from evaluation.iou import area, pixel_boxes
+from evaluation.order import best_first, order_of
 from evaluation.pairs import Pairs, overlapping_pairs
 from evaluation.sizes import ALL, size_range
 from evaluation.turns import best_free, best_or_none
@@ -91,7 +92,7 @@ class Candidates:
     """Everything that matching needs at any IoU threshold from `lowest_iou` up: made once, matched many times.
 
     `row` (N,) are the rows of `detections` that take part, class by class and best score first; `pairs` point at its
-    places. `area` (N,) and `truth_area` (M,) are in square pixels.
+    places, `start` (classes + 1,) bounds those of a class. `area` (N,) and `truth_area` (M,) are in square pixels.
     """
 
     matching: str
@@ -99,6 +100,7 @@ class Candidates:
     dataset: BoxDataset
     detections: Detections
     row: NDArray[np.int64]
+    start: NDArray[np.int64]
     area: NDArray[np.float64]
     truth_area: NDArray[np.float64]
     pairs: Pairs
@@ -211,7 +213,8 @@ def candidates(
     )
     placed = _placed(pairs, row, len(detections)).best_first(last_wins=matching == "coco")
     sizes = box_areas(boxes)[row], box_areas(truth_boxes)
-    return Candidates(matching, lowest_iou, dataset, detections, row, *sizes, placed)
+    start = np.cumsum([0, *np.bincount(detections.class_id[row], minlength=len(dataset.classes))])
+    return Candidates(matching, lowest_iou, dataset, detections, row, start, *sizes, placed)
 
 
 def match(
@@ -229,50 +232,40 @@ def match(
 
 def ranking(detections: Detections) -> NDArray[np.int64]:
     """Return the (N,) rows, best score first; ties stand in the order of image, then of the table."""
-    by_image = rows_by_image(detections)
+    by_image = _by_image(detections)
     if by_image is None:
-        return np.argsort(-detections.score, kind="stable")
-    return np.asarray(by_image[np.argsort(-detections.score[by_image], kind="stable")])
+        return best_first(detections.score)
+    return np.asarray(by_image[best_first(detections.score[by_image])])
 
 
-def rows_by_image(detections: Detections) -> NDArray[np.int64] | None:
+def _by_image(detections: Detections) -> NDArray[np.int64] | None:
     """Return the (N,) rows in the order of image, or None where they stand in it already."""
     image_row = detections.image_row
-    if (image_row[1:] >= image_row[:-1]).all():
-        return None
-    return np.argsort(image_row, kind="stable")
+    return None if (image_row[1:] >= image_row[:-1]).all() else order_of(image_row)
+
+
+def box_areas(xyxy: Boxes) -> NDArray[np.float64]:
+    """Return the (N,) areas of (N, 4) xyxy pixels; what was a whole number before normalising is one again."""
+    return np.rint(area(xyxy) * _AREA_GRID) / _AREA_GRID
 
 
 def grouped(number: NDArray[np.int64], groups: int) -> NDArray[np.int64]:
     """Return the (N,) rows in the order of their number, which is below `groups`; equal ones keep their order."""
-    # numpy sorts 16-bit integers by radix: ten times quicker than 64-bit ones.
-    return np.argsort(number.astype(np.uint16) if groups <= 1 << 16 else number, kind="stable")
-
-
-def box_areas(xyxy: Boxes) -> NDArray[np.float64]:
-    """Return the (N,) areas; one that was a whole number before its sides were normalised is whole again."""
-    return np.rint(area(xyxy) * _AREA_GRID) / _AREA_GRID
+    # numpy sorts 16-bit integers by radix: quicker than anything else.
+    return np.argsort(number.astype(np.uint16), kind="stable") if groups <= 1 << 16 else order_of(number)
 
 
 def _by_class(detections: Detections, classes: int) -> NDArray[np.int64]:
     """Return the (N,) rows class by class, and within each as `ranking` has them."""
-    by_image = rows_by_image(detections)
-    if by_image is None:
-        row = grouped(detections.class_id, classes)
-    else:
-        row = by_image[grouped(detections.class_id[by_image], classes)]
-    worse = -detections.score[row]
-    stops = np.cumsum(np.bincount(detections.class_id, minlength=classes)).tolist()
-    for start, stop in zip([0, *stops[:-1]], stops, strict=True):
-        row[start:stop] = row[start:stop][np.argsort(worse[start:stop], kind="stable")]
-    return row
+    ranked = ranking(detections)
+    return np.asarray(ranked[grouped(detections.class_id[ranked], classes)]) if classes > 1 else ranked
 
 
 def _best_of_group(row: NDArray[np.int64], key: NDArray[np.int64], most: int) -> NDArray[np.int64]:
     """Return the rows without those behind the first `most` of their key."""
     if len(key) and key.max() < 8 * len(key) and np.bincount(key).max() <= most:
         return row
-    order = np.argsort(key, kind="stable")
+    order = order_of(key)
     ordered = key[order]
     place = np.empty(len(key), np.int64)
     place[order] = np.arange(len(key)) - np.searchsorted(ordered, ordered, "left")
@@ -285,4 +278,4 @@ def _placed(pairs: Pairs, row: NDArray[np.int64], detections: int) -> Pairs:
     place[row] = np.arange(len(row))
     moved = Pairs(place[pairs.detection], pairs.truth, pairs.iou)
     moved = moved.take(moved.detection != _NOBODY)
-    return moved.take(np.argsort(moved.detection, kind="stable"))
+    return moved.take(order_of(moved.detection))

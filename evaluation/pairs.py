@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from annotations.tables import Boxes
 from evaluation.iou import iou_of_pairs
+from evaluation.order import order_of
 
 _AT_ONCE = 1 << 17
 """Pairs whose IoU is computed in one go: what fits a processor's cache, whatever the size of the set."""
@@ -36,6 +37,7 @@ class Pairs:
 
     def take(self, rows: NDArray[np.int64] | NDArray[np.bool_]) -> "Pairs":
         """Return these rows alone, in that order."""
+        rows = np.flatnonzero(rows) if rows.dtype == np.bool_ else rows
         return Pairs(self.detection[rows], self.truth[rows], self.iou[rows])
 
     def preferring(self, last: NDArray[np.bool_]) -> "Pairs":
@@ -107,7 +109,7 @@ def _groups(
     truth_key: NDArray[np.int64], detection_key: NDArray[np.int64]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
     """Return the truths by key, and for each detection where those of its key begin and how many they are."""
-    by_key = np.argsort(truth_key, kind="stable")
+    by_key = order_of(truth_key)
     groups = int(max(truth_key.max(initial=-1), detection_key.max(initial=-1))) + 1
     if groups <= _DENSE * (len(truth_key) + len(detection_key)):
         counts = np.bincount(truth_key, minlength=groups)

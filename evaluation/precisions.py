@@ -66,23 +66,26 @@ class _Ranks:
     """
 
     start: NDArray[np.int64]
-    inside: NDArray[np.bool_]
+    inside: NDArray[np.bool_] | None
     uncounted: NDArray[np.bool_]
     counted: NDArray[np.int64]
     truth: NDArray[np.int64]
 
     def of(self, taken: Pairs) -> Pairs:
         """Return the pairs of the part's images."""
-        return taken if self.inside.all() else taken.take(self.inside[taken.detection])
+        return taken if self.inside is None else taken.take(self.inside[taken.detection])
 
 
 def _ranks(found: Candidates, images: NDArray[np.bool_], size: str, ignored_truth: NDArray[np.bool_]) -> _Ranks:
-    class_id, truth = found.detections.class_id[found.row], found.dataset.annotations
-    inside = images[found.detections.image_row[found.row]]
-    uncounted = ~inside if size == ALL else ~inside | size_range(size).outside(found.area)
+    # None says that the part is all there is, and saves going through it.
+    inside = None if images.all() else images[found.detections.image_row[found.row]]
+    uncounted = size_range(size).outside(found.area) if size != ALL else np.zeros(len(found.row), np.bool_)
+    if inside is not None:
+        uncounted |= ~inside
+    truth = found.dataset.annotations
     wanted = images[truth.image_row] & ~ignored_truth
     return _Ranks(
-        start=sums_before(np.bincount(class_id, minlength=found.classes)),
+        start=found.start,
         inside=inside,
         uncounted=uncounted,
         counted=sums_before(~uncounted),
