@@ -16,6 +16,7 @@ from annotations.linking import NONE
 from annotations.naming import Naming
 from annotations.notes import Note
 from annotations.patches import DrawnPatches
+from annotations.picture_search import PicturesApart
 from annotations.shapes import Region
 from annotations.tables import BoxDataset, pixels
 
@@ -24,6 +25,7 @@ def read_boxes(source: Path, naming: Naming, options: ReadOptions, progress: Pro
     """Return what a box dataset (its directory, or the dataset.json in it) holds.
 
     Without names to change, tables and classes are exactly those of its files. With parts, every part is linked anew.
+    Pictures that are no more where it says are looked for in `options.pictures`, by the end of their paths.
 
     Raises:
         AnnotationError: the dataset is missing or damaged.
@@ -31,11 +33,15 @@ def read_boxes(source: Path, naming: Naming, options: ReadOptions, progress: Pro
     directory = source.parent if source.name == "dataset.json" else source
     dataset = read_dataset(directory)
     dataset = replace(dataset, root=Path(os.path.realpath(dataset.root)))
+    findings: list[Finding] = []
+    if options.pictures is not None:
+        dataset = _with_pictures(dataset, options.pictures, findings)
     patches = dataset_patches(dataset)
     if naming.parts or naming.classes or naming.rename:
         read = _named(dataset, naming, patches)
     else:
         read = Reading(dataset, [], 1, np.arange(len(dataset.annotations)), patches=patches)
+    read = replace(read, findings=[*findings, *read.findings])
     if patches is None and (dataset.images.labels != "").any():
         # Their values are places in the list of classes, and no objects can be told apart in them.
         message = "label images of classes must be made from objects' outlines; those of the dataset were left out"
@@ -43,6 +49,20 @@ def read_boxes(source: Path, naming: Naming, options: ReadOptions, progress: Pro
         kept = replace(read.dataset, images=images)
         return replace(read, dataset=kept, findings=[*read.findings, Finding("not-kept", "", "", "", message)])
     return read
+
+
+def _with_pictures(dataset: BoxDataset, pictures: Path, findings: list[Finding]) -> BoxDataset:
+    apart = PicturesApart(dataset.root, pictures)
+    images = dataset.images
+    paths = images.path.tolist()
+    for row in [row for row in range(len(images)) if not dataset.picture(row).is_file()]:
+        notes: list[Note] = []
+        place = apart.named(paths[row], notes)
+        findings += [
+            Finding(note.code, str(images.source[row]), "", str(images.image_id[row]), note.message) for note in notes
+        ]
+        paths[row] = paths[row] if place is None else place.path
+    return replace(dataset, images=replace(images, path=np.array(paths, np.str_)))
 
 
 def _named(dataset: BoxDataset, naming: Naming, patches: Patches | None) -> Reading:

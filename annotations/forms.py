@@ -124,8 +124,8 @@ def writer_of(form: str) -> Writer:
 def _read_labelme(source: Path, naming: Naming, options: ReadOptions, progress: Progress | None) -> Reading:
     from annotations.labelme_folder import read_labelme_folder
 
-    checked, workers = options.check_images, options.workers
-    read = read_labelme_folder(source, naming, progress, check_images=checked, workers=workers)
+    checked, workers, pictures = options.check_images, options.workers, options.pictures
+    read = read_labelme_folder(source, naming, progress, check_images=checked, workers=workers, pictures=pictures)
     if options.masks is None:
         return read
     from annotations.outlines import labelme_patches

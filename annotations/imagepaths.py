@@ -146,10 +146,11 @@ class SourceFolder:
     def _outside_message(self, folder: str, image_path: str) -> str:
         message = f"imagePath {shown(image_path)} leaves the source folder and was not followed"
         if image_path.startswith("/") or _DRIVE.match(image_path):
-            return f"{message}; put the image beside its annotation file"
+            return f"{message}; put the image beside its annotation file, or name its folder with --images"
         target = os.path.normpath(self.root / folder / image_path.replace("\\", "/"))
         both = os.path.commonpath([self.root, target])
-        return f"{message}; give {both} as the source, which holds both" if Path(both) != Path(both).parent else message
+        hint = f"give {both} as the source, which holds both, or " if Path(both) != Path(both).parent else ""
+        return f"{message}; {hint}name its folder with --images"
 
 
 def _checked(image_path: object) -> str:

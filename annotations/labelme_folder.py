@@ -2,8 +2,9 @@
 
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
 import numpy as np
@@ -13,11 +14,12 @@ from annotations.drawn_columns import DrawnColumns, joined
 from annotations.errors import AnnotationError
 from annotations.findings import Finding
 from annotations.frames import annotated_size, frame_of
-from annotations.imagepaths import SourceFolder
+from annotations.imagepaths import ImagePlace, SourceFolder
 from annotations.labelme import embedded_picture, read_labelme, split_of_flags, true_flags
 from annotations.labelme_batch import read_ordinary
 from annotations.naming import Naming
 from annotations.notes import FileRefused, Note
+from annotations.picture_search import PicturesApart
 from annotations.processes import shared_out
 from annotations.shapes import regions_of
 from annotations.sources import find_files, image_ids
@@ -33,13 +35,20 @@ class FileBatch(NamedTuple):
 
 
 def read_labelme_folder(
-    source: Path, naming: Naming, progress: Progress | None = None, *, check_images: bool = True, workers: int = 1
+    source: Path,
+    naming: Naming,
+    progress: Progress | None = None,
+    *,
+    check_images: bool = True,
+    workers: int = 1,
+    pictures: Path | None = None,
 ) -> Reading:
     """Return what the Labelme files below `source` hold.
 
-    Without `check_images`, pictures are neither looked for nor opened, unless the file gives no size or names none:
-    an image's path is then the one that the file names, and its size the file's. `workers` is the number of processes;
-    what comes back does not depend on it.
+    Pictures that are not where the files say are looked for in the folder `pictures`, by the end of their paths.
+    Without `check_images`, pictures are neither looked for (but in `pictures`) nor opened, unless the file gives no
+    size or names none: an image's path is then the one that the file names, and its size the file's. `workers` is the
+    number of processes; what comes back does not depend on it.
 
     Raises:
         AnnotationError: `source` is no folder, or holds no Labelme file.
@@ -55,7 +64,8 @@ def read_labelme_folder(
     if not sources:
         why = "".join(f"; {finding.source}: {finding.message}" for finding in findings[:1])
         raise AnnotationError(f"{source}: source must hold Labelme files (*.json) in it or below, got none{why}")
-    job = _Job(SourceFolder(root, found.ordinary), naming, check_images)
+    apart = None if pictures is None else PicturesApart(root, pictures)
+    job = _Job(SourceFolder(root, found.ordinary), naming, check_images, apart)
     ids = image_ids(sources)
     starts = range(0, len(sources), _FILES_TOGETHER)
     chunks = [
@@ -77,10 +87,12 @@ class _Job(NamedTuple):
     folder: SourceFolder
     naming: Naming
     check_images: bool
+    apart: PicturesApart | None
 
     def batch(self, files: "_Files") -> FileBatch:
         """Return what these files hold."""
-        return read_files(self.folder, files.sources, files.image_ids, self.naming, check_images=self.check_images)
+        folder, naming, check_images, apart = self
+        return read_files(folder, files.sources, files.image_ids, naming, check_images=check_images, apart=apart)
 
 
 class _Files(NamedTuple):
@@ -89,20 +101,28 @@ class _Files(NamedTuple):
 
 
 def read_files(
-    folder: SourceFolder, sources: Sequence[str], ids: Sequence[str], naming: Naming, *, check_images: bool
+    folder: SourceFolder,
+    sources: Sequence[str],
+    ids: Sequence[str],
+    naming: Naming,
+    *,
+    check_images: bool,
+    apart: PicturesApart | None = None,
 ) -> FileBatch:
     """Return what these annotation files (relative to the folder) hold: the ordinary ones together, others each alone.
 
     What comes back is what `convert_file` makes of each.
     """
-    ordinary = read_ordinary(folder, sources, ids, naming, check_images=check_images)
+    # A picture that may lie apart must be looked for, which the ordinary ones are not where none is opened.
+    together = sources if check_images or apart is None else []
+    ordinary = read_ordinary(folder, together, ids, naming, check_images=check_images)
     if len(ordinary.files) == len(sources):
         return FileBatch(ordinary.columns, list(ordinary.inverted.values()))
     findings = {file: [finding] for file, finding in ordinary.inverted.items()}
     images: list[DrawnImage] = []
     places = ordinary.files.tolist()
     for file in sorted(set(range(len(sources))) - set(places)):
-        image, notes = convert_file(folder, sources[file], ids[file], naming, check_images=check_images)
+        image, notes = convert_file(folder, sources[file], ids[file], naming, check_images=check_images, apart=apart)
         if image is not None:
             images.append(image)
             places.append(file)
@@ -113,18 +133,30 @@ def read_files(
 
 
 def convert_file(
-    folder: SourceFolder, source: str, image_id: str, naming: Naming, *, check_images: bool = True
+    folder: SourceFolder,
+    source: str,
+    image_id: str,
+    naming: Naming,
+    *,
+    check_images: bool = True,
+    apart: PicturesApart | None = None,
 ) -> tuple[DrawnImage | None, list[Note]]:
     """Return the image of one annotation file (relative to the folder), and the notes; no image where it is refused."""
     notes: list[Note] = []
     try:
-        return _converted(folder, source, image_id, naming, check_images, notes), notes
+        return _converted(folder, source, image_id, naming, check_images, apart, notes), notes
     except FileRefused as error:
         return None, [error.note]
 
 
 def _converted(
-    folder: SourceFolder, source: str, image_id: str, naming: Naming, check_images: bool, notes: list[Note]
+    folder: SourceFolder,
+    source: str,
+    image_id: str,
+    naming: Naming,
+    check_images: bool,
+    apart: PicturesApart | None,
+    notes: list[Note],
 ) -> DrawnImage | None:
     if not folder.has_file(source):
         raise FileRefused("unreadable-file", "file must be an ordinary file inside the source folder, got another")
@@ -135,14 +167,42 @@ def _converted(
     flags = true_flags(document, notes)
     drawn = regions_of(document["shapes"], notes)
     is_checked = check_images or annotated_size(document) is None
-    find = folder.image if is_checked else folder.unchecked_image
-    place = find(source, document.get("imagePath"), notes)
-    width, height = frame_of(document, folder.root, place, notes)
+    is_looked_for = is_checked or apart is not None
+    place = _place(folder, source, document.get("imagePath"), is_looked_for, apart, notes)
+    width, height = frame_of(document, folder.root, place if is_checked else replace(place, found=False), notes)
     kept = placed(drawn, width, height, naming, notes)
     split, true = split_of_flags(flags, notes), ";".join(flags)
-    is_lost = is_checked and not place.found and isinstance(document.get("imageData"), str) and document["imageData"]
+    is_lost = is_looked_for and not place.found and isinstance(document.get("imageData"), str) and document["imageData"]
     embedded = partial(embedded_picture, folder.root / source) if is_lost else None
     return DrawnImage(image_id, place.path, width, height, split, true, source, *kept, embedded=embedded)
+
+
+def _place(
+    folder: SourceFolder,
+    source: str,
+    image_path: object,
+    is_looked_for: bool,
+    apart: PicturesApart | None,
+    notes: list[Note],
+) -> ImagePlace:
+    """Return the place of the image that `source` names: where it says, else among the pictures that lie apart.
+
+    Raises:
+        FileRefused: `imagePath` is no text that can be a path.
+    """
+    told: list[Note] = []
+    place = (folder.image if is_looked_for else folder.unchecked_image)(source, image_path, told)
+    if apart is None or place.found:
+        notes += told
+        return place
+    lost: list[Note] = []
+    name = image_path if isinstance(image_path, str) and image_path else PurePosixPath(source).stem
+    found = apart.named(name, lost)
+    if found is None:
+        notes += [
+            note._replace(message=f"{note.message}; in the folder of the pictures: {lost[0].message}") for note in told
+        ]
+    return found or place
 
 
 def _refuse_foreign(source: Path, drawn: DrawnColumns, findings: list[Finding]) -> None:

@@ -104,6 +104,35 @@ class PictureSearch:
                         yield number, path
 
 
+class PicturesApart:
+    """Finds pictures in the folder that the user named for them, for a form that says where they should lie.
+
+    `root` is the real path of the source's folder: places are relative to it.
+    """
+
+    def __init__(self, root: Path, folder: Path) -> None:
+        real = Path(os.path.realpath(folder))
+        self._search = PictureSearch(real)
+        self._ahead = os.path.relpath(real, root).replace(os.sep, "/")
+
+    def named(self, name: str, notes: list[Note]) -> ImagePlace | None:
+        """Return the place of the picture whose path ends as `name` does, on whatever machine that was written.
+
+        Without a `/`, `name` may lack the suffix. Where there is no such picture, or several, None is returned and why
+        is noted.
+        """
+        parts = [part for part in name.replace("\\", "/").split("/") if part not in ("", ".", "..")]
+        tail = "/".join(part for part in parts if not _DRIVE.fullmatch(part))
+        told: list[Note] = []
+        place = self._search.named(tail, told)
+        if not place.found and "/" not in name:
+            place = self._search.of_image(tail, [])
+        if place.found:
+            return ImagePlace(posixpath.normpath(posixpath.join(self._ahead, place.path)), True)
+        notes += told
+        return None
+
+
 def _longest_tails(
     places: Sequence[tuple[int, str]], parts: Sequence[str], *, stems: bool = False
 ) -> list[tuple[int, str]]:
