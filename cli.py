@@ -378,13 +378,15 @@ def check(
         ppnlab check data --input 480 --report checked
     """
     from annotations.check import check_dataset, check_reading
-    from annotations.check_page import write_check
+    from annotations.check_page import refuse_report, write_check
     from annotations.check_text import check_text
     from annotations.dataset import read_dataset
     from annotations.findings import read_findings
     from annotations.forms import detect_form, read_source
     from annotations.naming import Naming
 
+    if report is not None:
+        refuse_report(report)
     names = _names(parts, classes, rename)
     form = detect_form(dataset).form if source_form == "auto" else source_form
     options: dict[str, Any] = {"input_size": input_size, "depth": "pixels" if unpack else "headers", "workers": workers}

@@ -44,8 +44,9 @@ def write_check(
     alone. `facts` are rows for the end of the page (the command, the date). `progress` counts the sheets drawn.
 
     Raises:
-        PpnlabError: the directory cannot be written.
+        PpnlabError: the directory cannot be written, or is a dataset's.
     """
+    refuse_report(directory)
     sheets = _sheets(report, progress)
     bars = size_bars(report.dataset)
     summary = {**report.summary(), "sizes_by_source": _bars_json(bars), "sheets": {c: _sheet_name(c) for c in sheets}}
@@ -66,6 +67,23 @@ def write_check(
     except OSError as error:
         raise PpnlabError(f"{path}: check must be writable, got {error.strerror or error}") from error
     return directory / PAGE_FILE
+
+
+def refuse_report(directory: Path) -> None:
+    """Do nothing where a report can go into a directory; a command asks before it looks at thousands of pictures.
+
+    Raises:
+        PpnlabError: it is a file, or a box dataset, whose own findings.csv would be lost.
+    """
+    must = f"{directory}: report must be written to a directory of its own"
+    try:
+        is_dataset, is_file = (directory / "dataset.json").exists(), directory.exists() and not directory.is_dir()
+    except OSError as error:
+        raise PpnlabError(f"{must}, got {error.strerror or error}") from error
+    if is_dataset:
+        raise PpnlabError(f"{must}, got a box dataset, which keeps the findings of its conversion in {FINDINGS_FILE}")
+    if is_file:
+        raise PpnlabError(f"{must}, got a file")
 
 
 def check_html(

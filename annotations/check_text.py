@@ -6,7 +6,7 @@ from annotations.check import CheckReport
 from annotations.check_advice import ADVICE
 from annotations.dataset import counts
 from annotations.findings import CODES, Finding, count_by_severity
-from annotations.text_table import text_table
+from annotations.text_table import one_line, text_table
 
 _EXAMPLES = 2
 _LONGEST = 300
@@ -82,7 +82,7 @@ def _found(report: CheckReport) -> Iterable[list[str]]:
         lines = [f"{severity}: {len(sightings)} {code}: {meaning}"]
         for sighting in sightings[:_EXAMPLES]:
             place = place_of(sighting.finding)
-            text = f"{place}: {sighting.finding.message}" if place else sighting.finding.message
+            text = one_line(f"{place}: {sighting.finding.message}" if place else sighting.finding.message)
             lines.append("  " + (text if len(text) <= _LONGEST else text[: _LONGEST - 3] + "..."))
         if len(sightings) > _EXAMPLES:
             lines.append(f"  ... and {len(sightings) - _EXAMPLES} more")

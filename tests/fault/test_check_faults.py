@@ -11,7 +11,7 @@ import pytest
 from check_sets import dataset_of, found, square, textured, write_image
 
 from annotations.check import check_dataset
-from annotations.check_page import write_check
+from annotations.check_page import refuse_report, write_check
 from annotations.check_text import check_text
 from annotations.errors import PpnlabError
 from annotations.findings import Finding
@@ -35,6 +35,31 @@ def test_directory_that_cannot_be_written_is_told_by_name(tmp_path: Path) -> Non
     report = check_dataset(dataset_of([[square("a", 50)]], root=tmp_path), [])
     with pytest.raises(PpnlabError, match=r"file.*must be writable"):
         write_check(report, tmp_path / "file" / "out")
+
+
+def test_report_is_refused_where_a_dataset_keeps_its_findings(tmp_path: Path) -> None:
+    report = check_dataset(dataset_of([[square("a", 50)]], root=tmp_path), [])
+    (tmp_path / "dataset.json").write_text("{}")
+    (tmp_path / "findings.csv").write_text("of the conversion")
+    with pytest.raises(PpnlabError, match=r"report must be written to a directory of its own, got a box dataset"):
+        write_check(report, tmp_path)
+    assert (tmp_path / "findings.csv").read_text() == "of the conversion"
+    assert not (tmp_path / "check.html").exists()
+
+
+def test_report_is_refused_where_a_file_is(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(PpnlabError, match=r"file: report must be written to a directory of its own, got a file"):
+        refuse_report(tmp_path / "file")
+
+
+def test_line_breaks_and_escapes_in_names_leave_the_terminal_and_its_lines_alone(tmp_path: Path) -> None:
+    label = "a\n\x1b[31m"
+    dataset = dataset_of([[square(label, 50), square(label, 49)]], image_id=["i\rj"], flags=["f\ng"], root=tmp_path)
+    text = check_text(check_dataset(dataset, [Finding("clipped", "", "", "", "one\ntwo")]))
+    assert all(line.isprintable() for line in text.split("\n"))
+    assert r"a\n\x1b[31m" in text
+    assert r"i\rj: object" in text
 
 
 def test_full_disk_leaves_the_page_of_the_check_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
