@@ -74,6 +74,21 @@ def mean_over_classes(values: Column) -> Column:
     return np.where(count > 0, known[0].mean() + mean, np.nan)
 
 
+def resampled_precisions(
+    ranked: Ranking, units: int, reading: str, *, resamples: int, seed: int, split: str
+) -> Resampled:
+    """Return the PRECISIONS of some images, which have so many `units`, over the resamples of a split."""
+    values = over_resamples(
+        lambda weight: ranked.figures(weight, reading),
+        units,
+        ranked.width,
+        resamples=resamples,
+        seed=seed,
+        split=split,
+    )
+    return Resampled(values, {}, dict.fromkeys(PRECISIONS, ranked.truth.bearing()))
+
+
 def resampled_figures(
     ranked: Ranking, counts: Counted, units: int, reading: str, *, resamples: int, seed: int, split: str
 ) -> Resampled:

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from evaluation.bootstrap import Interval
-from evaluation.bootstrap_figures import FIGURES, PRECISIONS, Resampled
+from evaluation.bootstrap_figures import PRECISIONS, Resampled
 from evaluation.emptiness import NO_COMMON_CLASS, NOT_ASKED, TOO_FEW_IMAGES
 
 
@@ -95,18 +95,22 @@ def gap(one: Resampled, other: Resampled, figures: SplitOfClasses, other_figures
     names = list(figures.classes)
     truth = [~np.isnan(side.classes[PRECISIONS[0]][0]) for side in (one, other)]
     return Gap(
-        together=_differences(change, None, (figures, other_figures)),
+        together=differences(change, (figures, other_figures)),
         classes={
-            name: _differences(change, class_id, (figures.classes[name], other_figures.classes[name]))
+            name: differences(change, (figures.classes[name], other_figures.classes[name]), class_id)
             for class_id, name in enumerate(names)
         },
         classes_left_out=int((truth[0] != truth[1]).sum()),
     )
 
 
-def _differences(change: Resampled, class_id: int | None, sides: Sequence[Figures]) -> Differences:
+def differences(change: Resampled, sides: Sequence[Figures], class_id: int | None = None) -> Differences:
+    """Return the differences of all classes together, or of one, from the figures of one side less those of the other.
+
+    `sides` are the figures of both, which say why one has no value.
+    """
     figures, undefined = {}, {}
-    for name in FIGURES:
+    for name in change.classes:
         values = change.overall(name) if class_id is None else change.classes[name][:, class_id]
         point = None if np.isnan(values[0]) else float(values[0])
         interval = change.interval(name) if class_id is None else change.interval_of_class(name, class_id)

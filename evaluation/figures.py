@@ -227,17 +227,17 @@ class Metrics:
             "resamples": settings.resamples,
             "seed": settings.seed,
             "images_without_split": self.images_without_split,
-            "splits": {name: _plain(split) for name, split in self.splits.items()},
+            "splits": {name: plain(split) for name, split in self.splits.items()},
             "gaps": {name: gap.to_json() for name, gap in self.gaps.items()},
         }
 
 
-def _plain(value: object) -> Any:  # noqa: ANN401
-    """Return a value as JSON holds it."""
+def plain(value: object) -> Any:  # noqa: ANN401
+    """Return a figure, or figures within figures, as JSON holds them."""
     if isinstance(value, Interval):
         return [value.low, value.high]
     if is_dataclass(value):
-        return {column.name: _plain(getattr(value, column.name)) for column in fields(value)}
+        return {column.name: plain(getattr(value, column.name)) for column in fields(value)}
     if isinstance(value, Mapping):
-        return {key: _plain(item) for key, item in value.items()}
+        return {key: plain(item) for key, item in value.items()}
     return list(value) if isinstance(value, tuple) else value

@@ -14,7 +14,7 @@ from evaluation.curves import class_curves
 from evaluation.differences import split_gaps
 from evaluation.figures import Metrics, ScoreSettings
 from evaluation.intervals import resampled_splits, split_intervals
-from evaluation.matching import MatchTable, candidates
+from evaluation.matching import Candidates, MatchTable, candidates
 from evaluation.slices import split_precisions
 from evaluation.split_figures import Part, split_metrics
 from evaluation.thresholds import Threshold, ThresholdRule, choose_threshold
@@ -47,14 +47,7 @@ def evaluate_splits(
     check_detections(dataset, detections, name=name)
     present = split_images(dataset)
     wanted = _wanted(dataset, present, splits)
-    found = candidates(
-        dataset,
-        detections,
-        matching=settings.matching,
-        lowest_iou=min(settings.iou, float(IOU_THRESHOLDS[0])),
-        max_detections=settings.max_detections,
-        least_score=settings.score_floor,
-    )
+    found = scored_candidates(dataset, detections, settings)
     table = found.match(settings.iou)
     thresholds = choose_thresholds(table, present, len(dataset.classes), settings.threshold)
     values = np.array([threshold.value for threshold in thresholds], np.float64)
@@ -82,6 +75,18 @@ def evaluate_splits(
         table=table,
         split_images=wanted,
         thresholds=values,
+    )
+
+
+def scored_candidates(dataset: BoxDataset, detections: Detections, settings: ScoreSettings) -> Candidates:
+    """Return the detections that take part, with every truth that each could take."""
+    return candidates(
+        dataset,
+        detections,
+        matching=settings.matching,
+        lowest_iou=min(settings.iou, float(IOU_THRESHOLDS[0])),
+        max_detections=settings.max_detections,
+        least_score=settings.score_floor,
     )
 
 
