@@ -170,7 +170,7 @@ def _envelopes(kinds: Sequence[object], kind: Ints, points: Ints, x: Floats, y: 
     for column, (smallest, values) in enumerate([(np.minimum, x), (np.minimum, y), (np.maximum, x), (np.maximum, y)]):
         xyxy[:, column] = smallest.reduceat(values, first)
     is_rectangle, is_circle = (_each([name == wanted for name in kinds])[kind] for wanted in ("rectangle", "circle"))
-    inverted = is_rectangle & ((x[first] != xyxy[:, 0]) | (y[first] != xyxy[:, 1]))
+    inverted = is_rectangle & (points == 2) & ((x[first] != xyxy[:, 0]) | (y[first] != xyxy[:, 1]))
     negative = np.zeros(len(points), np.bool_)
     for values in (x, y):
         if np.signbit(values).any():

@@ -25,12 +25,16 @@ def shared_out(
     if helpers < 1:
         return _alone(work, chunks, done)
     # Not forked: another thread of this process may hold a lock, which would then stay locked in the copy.
-    pool = ProcessPoolExecutor(helpers, get_context("spawn"), initializer=_work.append, initargs=(work,))
+    pool = ProcessPoolExecutor(helpers, get_context("spawn"), initializer=_remember, initargs=(work,))
     try:
         futures = [pool.submit(_help, chunk) for chunk in chunks]
         return _together(work, chunks, futures, done)
     finally:
         pool.shutdown(cancel_futures=True)
+
+
+def _remember(work: Callable[[Any], Any]) -> None:
+    _work.append(work)
 
 
 def _help(chunk: Any) -> Any:  # noqa: ANN401
