@@ -33,8 +33,7 @@ _LONGEST_TEXT = 1000
 # Of a whole number beyond 64 bits orjson makes a fraction.
 _HUGE_ID = re.compile(rb'id"\s*:\s*-?\d{19}')
 
-PLAIN_NAME = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9]+")
-"""A file's name that can be nothing else: no folder, no drive, one suffix."""
+_PLAIN_NAMES = re.compile(r"(?:[A-Za-z0-9_-]++\.[A-Za-z0-9]++/)*+")
 
 Entries = Sequence[Mapping[str, Any]]
 OnFault = Callable[[str, int, str], None]
@@ -71,25 +70,29 @@ class CocoDocument:
 
         The first of these that no other image has.
         """
-        paths = [_stem_and_path(file) for file in self.files]
+        stems, paths = self._stems_and_paths()
         own = [entry.get("image_id") for entry in self.images]
         namings = [
             [name if isinstance(name, str) and is_plain(name, _LONGEST_TEXT) else "" for name in own],
-            [stem for stem, _ in paths],
-            [path for _, path in paths],
+            stems,
+            paths,
             [str(entry.get("id")) for entry in self.images],
         ]
         return first_unique(namings) or [f"images[{row}]" for row in range(len(self.images))]
 
+    @property
+    def has_plain_files(self) -> bool:
+        """Return whether every image has a file whose name can be nothing else: no folder, no drive, one suffix."""
+        return _PLAIN_NAMES.fullmatch("".join(f"{file}/" for file in self.files)) is not None
 
-def _stem_and_path(file: str) -> tuple[str, str]:
-    """Return a file's stem, and its path without suffix."""
-    if PLAIN_NAME.fullmatch(file):
-        # Nearly all are: pathlib would take longer than reading the rest of the file.
-        stem = file.rpartition(".")[0]
-        return stem, stem
-    path = PurePosixPath(file.replace("\\", "/"))
-    return path.stem, str(path.with_suffix("")) if path.name else ""
+    def _stems_and_paths(self) -> tuple[list[str], list[str]]:
+        """Return the stem of each image's file, and its path without suffix."""
+        if self.has_plain_files:
+            # Nearly all are like this, and pathlib would take longer than all else that is done with the file.
+            stems = [file.rpartition(".")[0] for file in self.files]
+            return stems, stems
+        paths = [PurePosixPath(file.replace("\\", "/")) for file in self.files]
+        return [path.stem for path in paths], [str(path.with_suffix("")) if path.name else "" for path in paths]
 
 
 def read_coco_document(path: Path, on_fault: OnFault) -> CocoDocument:

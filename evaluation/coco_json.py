@@ -11,7 +11,6 @@ import numpy as np
 
 from annotations.coco_document import (
     LARGEST_FILE,
-    PLAIN_NAME,
     CocoDocument,
     Entries,
     OnFault,
@@ -131,9 +130,10 @@ def _refuse_empty(name: str, entries: Entries, xyxy: Boxes, fault: OnFault) -> N
 def _image_table(path: Path, document: CocoDocument) -> Images:
     count = len(document.images)
     blank = np.full(count, "")
+    files = document.files if document.has_plain_files else [_inside(file) for file in document.files]
     return Images(
         image_id=np.array(document.image_names(), np.str_),
-        path=np.array([_inside(file) for file in document.files], np.str_),
+        path=np.array(files, np.str_),
         width=document.width,
         height=document.height,
         split=blank,
@@ -145,8 +145,6 @@ def _image_table(path: Path, document: CocoDocument) -> Images:
 
 def _inside(file: str) -> str:
     """Return the path of a picture below the folder of the truth, or "" for one that would lead out of it."""
-    if PLAIN_NAME.fullmatch(file):
-        return file
     path = PurePosixPath(file.replace("\\", "/"))
     leads_out = path.is_absolute() or ".." in path.parts or PureWindowsPath(file).is_absolute()
     return "" if leads_out or not path.name else str(path)

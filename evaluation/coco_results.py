@@ -43,25 +43,27 @@ def quick_results(
     form = _form(data)
     if form is None:
         return None
-    # All there can be: columns of this length are filled piece by piece, for to put pieces together costs as much.
-    most = data.count(form.before[0]) + 1
+    # Columns for all there can be are filled piece by piece: to put pieces together costs as much as to read them. Of
+    # what is not filled in the end, no memory was ever used.
+    most = len(data) // (sum(map(len, form.before)) + _NUMBERS) + 1
     image_row, class_id = np.empty(most, np.int64), np.empty(most, np.int64)
     score, xyxy_rel = np.empty(most), np.empty((most, 4))
-    start, side, rows, classes = 0, sides(images), _Known(image_rows), _Known(class_ids)
+    stop, side, rows, classes = 0, sides(images), _Known(image_rows), _Known(class_ids)
     for chunk in _chunks(data, form):
         table = _table(chunk, form)
-        stop = start if table is None else start + len(table.score)
-        if table is None or not table.is_sound or stop > most:
+        if table is None:
             return None
-        own = slice(start, stop)
-        if not (rows.look_up(table.image_id, image_row[own]) and classes.look_up(table.category_id, class_id[own])):
+        own = slice(stop, stop + len(table.score))
+        xyxy = table.xyxy()
+        known = rows.look_up(table.image_id, image_row[own]) and classes.look_up(table.category_id, class_id[own])
+        if xyxy is None or not known:
             return None
         score[own] = table.score
-        np.divide(table.xyxy, side[image_row[own]], out=xyxy_rel[own])
-        start = stop
-    columns = {"image_row": image_row, "class_id": class_id, "score": score, "xyxy_rel": xyxy_rel}
-    columns |= {"object_id": np.arange(most), "parent_id": np.full(most, NO_PARENT)}
-    return None if start < most else Detections(**{name: _read_only(values) for name, values in columns.items()})
+        np.divide(xyxy, side[image_row[own]], out=xyxy_rel[own])
+        stop = own.stop
+    filled = [_read_only(values[:stop]) for values in (image_row, class_id, score, xyxy_rel)]
+    ids = _read_only(np.arange(stop)), _read_only(np.full(stop, NO_PARENT))
+    return Detections(filled[0], *ids, *filled[1:])
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -73,18 +75,13 @@ class _Table:
     score: NDArray[np.float64]
     xywh: Boxes
 
-    @property
-    def xyxy(self) -> Boxes:
-        """Return the (N, 4) corners in pixels."""
-        return np.concatenate([self.xywh[:, :2], self.xywh[:, :2] + self.xywh[:, 2:]], axis=1)
-
-    @property
-    def is_sound(self) -> bool:
-        """Return whether all boxes and scores can be used."""
-        near = (np.abs(self.xywh) <= LARGEST).all() and np.isfinite(self.score).all()
-        xyxy = self.xyxy
+    def xyxy(self) -> Boxes | None:
+        """Return the (N, 4) corners in pixels, or None where a box or a score cannot be used."""
+        if not ((np.abs(self.xywh) <= LARGEST).all() and np.isfinite(self.score).all()):
+            return None
+        xyxy = np.concatenate([self.xywh[:, :2], self.xywh[:, :2] + self.xywh[:, 2:]], axis=1)
         # A side above 0 can be lost beside a large coordinate.
-        return bool(near and (xyxy[:, 2:] > xyxy[:, :2]).all())
+        return xyxy if (xyxy[:, 2:] > xyxy[:, :2]).all() else None
 
 
 class _Known:
