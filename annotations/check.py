@@ -1,7 +1,7 @@
 """What is wrong with a dataset, found in seconds: its boxes, parts, names, splits, sizes and pictures."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -32,7 +32,8 @@ _OF_NOW = frozenset(
 class CheckReport:
     """What was found in a dataset, the gravest first, with what shows it; and what the dataset holds.
 
-    `input_size` is the longer side of the network's input in pixels, or None where none was named.
+    `input_size` is the longer side of the network's input in pixels, or None where none was named. `embedded` gives the
+    pictures that are inside their annotation files alone.
     """
 
     dataset: BoxDataset
@@ -41,6 +42,7 @@ class CheckReport:
     sizes: dict[str, SizeCounts]
     flags: dict[str, dict[str, int]]
     pictures: PictureCounts
+    embedded: Embedded = field(default_factory=dict, repr=False)
 
     @property
     def findings(self) -> list[Finding]:
@@ -102,7 +104,7 @@ def check_dataset(
     order = {code: row for row, code in enumerate(CODES)}
     told.sort(key=lambda s: (SEVERITIES.index(s.finding.severity), order[s.finding.code]))
     sizes, flags = size_counts(dataset, input_size), flag_counts(dataset)
-    return CheckReport(dataset, tuple(told), input_size, sizes, flags, picture_counts(looks))
+    return CheckReport(dataset, tuple(told), input_size, sizes, flags, picture_counts(looks), embedded or {})
 
 
 def check_reading(

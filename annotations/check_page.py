@@ -112,7 +112,7 @@ def _sheets(report: CheckReport, progress: Progress | None) -> dict[str, NDArray
     found = report.by_code()
     sheets = {}
     for done, (code, sightings) in enumerate(found.items(), start=1):
-        sheet = contact_sheet(report.dataset, sightings)
+        sheet = contact_sheet(report.dataset, sightings, report.embedded)
         if sheet is not None:
             sheets[code] = sheet
         if progress is not None:

@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from annotations.check_pictures import Embedded
 from annotations.errors import AnnotationError
 from annotations.palette import SKY, VERMILION, Colour
 from annotations.pictures import read_picture
@@ -39,10 +40,13 @@ class _Cell(NamedTuple):
     lines: tuple[str, str]
 
 
-def contact_sheet(dataset: BoxDataset, sightings: Sequence[Sighting]) -> Picture | None:
+def contact_sheet(
+    dataset: BoxDataset, sightings: Sequence[Sighting], embedded: Embedded | None = None
+) -> Picture | None:
     """Return the (H, W, 3) sheet of the findings of one code, at most MOST_VIEWS views; None where none has a view.
 
-    Of more findings, those shown are taken evenly from all. A picture that cannot be read has an empty frame.
+    Of more findings, those shown are taken evenly from all. A picture that cannot be read has an empty frame;
+    `embedded` gives those that are inside their annotation files alone.
     """
     cells = _cells(dataset, sightings)
     if not cells:
@@ -58,7 +62,7 @@ def contact_sheet(dataset: BoxDataset, sightings: Sequence[Sighting]) -> Picture
         top, left = _MARGIN + place // columns * high, _MARGIN + place % columns * wide
         for number, view in enumerate(cell.views):
             x = left + number * TILE
-            sheet[top : top + TILE, x : x + TILE - 2] = _tile(dataset, boxes, view)[:, : TILE - 2]
+            sheet[top : top + TILE, x : x + TILE - 2] = _tile(dataset, boxes, view, embedded or {})[:, : TILE - 2]
         captions.append((left, top + TILE + 2, len(cell.views) * TILE - 6, cell.lines))
     return _written(sheet, captions)
 
@@ -106,12 +110,13 @@ class _BoxesByImage:
         return rows, pixels(self.dataset.images, np.full(len(rows), image_row), self.dataset.annotations.xyxy_rel[rows])
 
 
-def _tile(dataset: BoxDataset, boxes: _BoxesByImage, view: View) -> Picture:
+def _tile(dataset: BoxDataset, boxes: _BoxesByImage, view: View, embedded: Embedded) -> Picture:
     images = dataset.images
     frame = int(images.width[view.image_row]), int(images.height[view.image_row])
     tile = np.full((TILE, TILE, 3), _EMPTY, np.uint8)
     try:
-        picture = read_picture(dataset.picture(view.image_row), frame)
+        inside = embedded.get(view.image_row)
+        picture = read_picture(dataset.picture(view.image_row) if inside is None else inside(), frame)
     except (AnnotationError, OSError):
         cv2.line(tile, (0, 0), (TILE, TILE), (209, 213, 219), 1, cv2.LINE_AA)
         cv2.line(tile, (0, TILE), (TILE, 0), (209, 213, 219), 1, cv2.LINE_AA)

@@ -48,7 +48,7 @@ def displayed_and_stored_size(picture: Path | bytes) -> tuple[tuple[int, int], t
     Raises:
         AnnotationError: the file is missing, is no picture, or holds more than LARGEST pixels.
     """
-    name = "imageData" if isinstance(picture, bytes) else str(picture)
+    name = _name(picture)
     if isinstance(picture, Path) and not picture.is_file():
         got = "no file" if picture.exists() else "no such file"
         raise AnnotationError(f"{name}: picture must be a file, got {got}")
@@ -85,8 +85,8 @@ def _orientation(header: Image.Image) -> object:
         return 1  # as OpenCV reads a picture whose EXIF is damaged
 
 
-def read_picture(path: Path, frame: tuple[int, int] | None = None) -> NDArray[np.uint8]:
-    """Return the (H, W, 3) RGB pixels of a picture as it is displayed (EXIF orientation applied).
+def read_picture(picture: Path | bytes, frame: tuple[int, int] | None = None) -> NDArray[np.uint8]:
+    """Return the (H, W, 3) RGB pixels of a picture, a file or its bytes, as it is displayed (EXIF orientation applied).
 
     Grey, RGBA, CMYK and 16-bit pictures become 8-bit RGB. `frame` is the (width, height) that boxes are relative to;
     where it is the picture's size without its EXIF turn (finding `unrotated-size`), the pixels are given so.
@@ -94,20 +94,25 @@ def read_picture(path: Path, frame: tuple[int, int] | None = None) -> NDArray[np
     Raises:
         AnnotationError: the file is missing, is no picture, is damaged, or holds more than LARGEST pixels.
     """
-    displayed, stored = displayed_and_stored_size(path)
+    displayed, stored = displayed_and_stored_size(picture)
     try:
-        pixels = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_COLOR_RGB)
+        data = np.frombuffer(picture, np.uint8) if isinstance(picture, bytes) else np.fromfile(picture, np.uint8)
+        pixels = cv2.imdecode(data, cv2.IMREAD_COLOR_RGB)
     except (cv2.error, OSError) as error:
-        raise AnnotationError(f"{path}: picture must be readable, got {error}") from error
+        raise AnnotationError(f"{_name(picture)}: picture must be readable, got {error}") from error
     if pixels is None:
-        raise AnnotationError(f"{path}: picture must be readable, got a damaged or unsupported file")
+        raise AnnotationError(f"{_name(picture)}: picture must be readable, got a damaged or unsupported file")
     decoded = np.asarray(pixels, np.uint8)
-    return _turned_back(path, decoded) if frame == stored != displayed else decoded
+    return _turned_back(picture, decoded) if frame == stored != displayed else decoded
 
 
-def _turned_back(path: Path, pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+def _name(picture: Path | bytes) -> str:
+    return "imageData" if isinstance(picture, bytes) else str(picture)
+
+
+def _turned_back(picture: Path | bytes, pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
     # Not by a flag of OpenCV's: it turns a TIFF whatever one asks.
-    with Image.open(path) as header:
+    with Image.open(io.BytesIO(picture) if isinstance(picture, bytes) else picture) as header:
         orientation = _orientation(header)
     transposed = pixels.transpose(1, 0, 2)
     turns = {5: transposed, 6: transposed[::-1], 7: transposed[::-1, ::-1], 8: transposed[:, ::-1]}

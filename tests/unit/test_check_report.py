@@ -186,6 +186,15 @@ def test_stale_picture_is_shown_in_the_frame_of_its_boxes(tmp_path: Path) -> Non
     assert 8 + TILE / 2 - 4 <= drawn[:, 1].min() <= 8 + TILE / 2 + 4
 
 
+def test_picture_inside_its_annotation_file_is_shown(tmp_path: Path) -> None:
+    data = write_image(tmp_path / "elsewhere.png", np.full((100, 100, 3), (90, 90, 30), np.uint8)).read_bytes()
+    dataset = dataset_of([[square("a", 50, 20, 20)]], size=[(100, 100)], root=tmp_path)
+    report = check_dataset(dataset, [Finding("clipped", "", "", "i0000", "")], embedded={0: lambda: data})
+    page = write_check(report, tmp_path / "out")
+    sheet = read_picture(page.parent / "sheets" / "clipped.png")
+    assert (np.abs(sheet.astype(int) - (30, 90, 90)) < 3).all(axis=2).mean() > 0.5
+
+
 @pytest.mark.parametrize("code", ADVICE)
 def test_advice_is_about_a_code(code: str) -> None:
     assert code in CODES
