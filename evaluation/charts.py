@@ -106,6 +106,43 @@ def history_chart(
     return _svg(title, draw)
 
 
+def cost_chart(title: str, kinds: Sequence[str], costs: Mapping[str, Sequence[float | None]]) -> str:
+    """Return the chart of what kinds of errors cost: a bar for each kind and split; None has no bar."""
+
+    def draw(axes: "Axes") -> None:
+        thickness = 0.8 / max(1, len(costs))
+        for index, (split, values) in enumerate(costs.items()):
+            places = np.arange(len(kinds)) - 0.4 + (index + 0.5) * thickness
+            colour = _STYLES.get(split, _OTHER_STYLE)[0]
+            axes.barh(places, np.nan_to_num(numbers(values)), 0.92 * thickness, color=colour, label=split)
+        axes.set_yticks(np.arange(len(kinds)), kinds)
+        axes.invert_yaxis()
+        axes.grid(visible=False, axis="y")
+        axes.set(xlabel="AP that putting it right would give")
+        if len(costs) > 1:
+            axes.legend(loc="best")
+
+    return _svg(title, draw)
+
+
+def calibration_chart(title: str, tables: Mapping[str, Mapping[str, Sequence[object]]]) -> str:
+    """Return the chart of the share of hits over the score, for each split with its table of bins."""
+
+    def draw(axes: "Axes") -> None:
+        axes.plot([0, 1], [0, 1], color="#9ca3af", linewidth=1)
+        for split, table in tables.items():
+            colour, style, marker = _STYLES.get(split, _OTHER_STYLE)
+            score, share = numbers(table["mean_score"]), numbers(table["precision"])
+            known = np.isfinite(score)
+            axes.plot(
+                score[known], share[known], style, color=colour, linewidth=1.6, marker=marker, markersize=5, label=split
+            )
+        axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.04), xlabel="mean score of a bin", ylabel="share of hits")
+        axes.legend(loc="upper left")
+
+    return _svg(title, draw)
+
+
 def numbers(values: Sequence[object]) -> NDArray[np.float64]:
     """Return the (N,) values as numbers; what is none, such as None or an empty text, is NaN."""
     return np.array([_number(value) for value in values], np.float64)

@@ -1,4 +1,4 @@
-"""The report: metrics.json, tables, and one page that needs nothing beside it."""
+"""The report: figures as JSON, tables as CSV, and one page that needs nothing beside it."""
 
 import json
 import platform
@@ -13,23 +13,61 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from annotations.errors import PpnlabError, UsageError
+from annotations.palette import BLUE, GREEN, ORANGE, SKY, VERMILION, YELLOW, hexadecimal
 from annotations.tables import BoxDataset, Detections
 from annotations.whole import write_whole
-from evaluation.bootstrap import Interval
-from evaluation.charts import CurveLine, history_chart, numbers, precision_recall_chart
+from evaluation import report_figures
+from evaluation.charts import (
+    CurveLine,
+    calibration_chart,
+    cost_chart,
+    history_chart,
+    numbers,
+    precision_recall_chart,
+)
 from evaluation.curves import class_curves
-from evaluation.emptiness import MEANINGS
-from evaluation.figures import ClassMetrics, Metrics, SplitMetrics
-from evaluation.gallery import KINDS, worst_images
+from evaluation.error_costs import ErrorReport, error_report
+from evaluation.error_kinds import KINDS
+from evaluation.figures import Metrics
+from evaluation.gallery import DRAWN, GalleryImage, images_of_kind, pictures_of, worst_images
+from evaluation.part_scores import PartReport, part_report
 from evaluation.remarks import remarks
-from evaluation.result_tables import per_class_csv, per_image_csv
+from evaluation.report_figures import by_slice, confusions
+from evaluation.result_tables import calibration_csv, confusion_csv, errors_csv, per_class_csv, per_image_csv
 
 if TYPE_CHECKING:
     from jinja2 import Template
 
 METRICS_FILE, PAGE_FILE = "metrics.json", "report.html"
-PER_CLASS_FILE, PER_IMAGE_FILE = "per_class.csv", "per_image.csv"
+ERRORS_FILE, PARTS_FILE = "errors.json", "parts.json"
+PER_CLASS_FILE, PER_IMAGE_FILE, ERROR_TABLE_FILE = "per_class.csv", "per_image.csv", "errors.csv"
+CONFUSION_FILE, CALIBRATION_FILE = "confusion.csv", "calibration.csv"
 _TEMPLATE = "report.html.jinja"
+_FILTERS = {
+    "figure": report_figures.figure_text,
+    "signed": report_figures.signed_text,
+    "interval": report_figures.interval_text,
+    "meaning": report_figures.meaning,
+    "several_sizes": report_figures.sizes_with_objects,
+}
+_WORDS = {
+    **{name.lower(): value for name, value in vars(report_figures).items() if name.endswith(("_ROWS", "_TEXTS"))},
+    "part_precisions": report_figures.PART_PRECISIONS,
+    "most_cells": report_figures.MOST_CELLS,
+    "drawn_texts": DRAWN,
+    "colours": {
+        name: hexadecimal(colour)
+        for name, colour in {
+            "hit": GREEN,
+            "fp": VERMILION,
+            "missed": YELLOW,
+            "truth": SKY,
+            "warn": ORANGE,
+            "cell": BLUE,
+        }.items()
+    },
+}
+"""What the template needs beside the figures: names of rows, texts, colours."""
 _MOST_CHARTS = 30
 """Charts of single classes on the page; a set of many classes has the figures of all and the charts of the largest."""
 
@@ -40,13 +78,15 @@ class PageSettings:
 
     `history` maps the columns of a training's history (`epoch` and others) to their values, None for no history;
     `gallery_splits` are the splits whose worst images are shown (None: test, or the last one there is), `gallery` how
-    many of each; `facts` are rows for the list of how the figures were made (the command, the run, the date).
+    many of each, `gallery_of_kind` how many more of each kind of error; `facts` are rows for the list of how the
+    figures were made (the command, the run, the date).
     """
 
     title: str = "Detection report"
     history: Mapping[str, Sequence[object]] | None = None
     gallery_splits: Sequence[str] | None = None
     gallery: int = 12
+    gallery_of_kind: int = 4
     facts: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -57,24 +97,36 @@ def write_report(
     metrics: Metrics,
     page: PageSettings | None = None,
 ) -> Path:
-    """Write metrics.json, per_class.csv, per_image.csv and report.html into a directory; return the page's path.
+    """Write the figures, the tables and report.html into a directory; return the page's path.
 
-    Each file is written whole; the page comes last. Files of an earlier report are replaced, others are left alone.
+    These are metrics.json, errors.json (what each kind of error costs), parts.json (only where the dataset has parts),
+    per_class.csv, per_image.csv, errors.csv, confusion.csv and calibration.csv. Each file is written whole; the page
+    comes last. Files of an earlier report are replaced, others are left alone.
 
     Raises:
         PpnlabError: the directory cannot be written.
         UsageError: a split asked for the gallery has no figures.
     """
-    html = page_html(dataset, detections, metrics, page)
+    errors, parts = error_report(dataset, detections, metrics), part_report(dataset, detections, metrics)
+    html = _page_html(dataset, detections, metrics, errors, parts, page or PageSettings())
     files = {
         METRICS_FILE: metrics_text(metrics),
-        PER_CLASS_FILE: per_class_csv(metrics),
-        PER_IMAGE_FILE: per_image_csv(metrics, dataset.images),
+        ERRORS_FILE: _json_text(errors.to_json()),
+        PARTS_FILE: None if parts is None else _json_text(parts.to_json()),
+        PER_CLASS_FILE: per_class_csv(metrics, errors),
+        PER_IMAGE_FILE: per_image_csv(metrics, errors, dataset),
+        ERROR_TABLE_FILE: errors_csv(metrics, errors, dataset, detections),
+        CONFUSION_FILE: confusion_csv(metrics),
+        CALIBRATION_FILE: calibration_csv(metrics),
         PAGE_FILE: html,
     }
     for name, text in files.items():
         try:
-            write_whole(directory / name, text)
+            if text is None:
+                # One that an earlier report of another dataset left would be taken for this one's.
+                (directory / name).unlink(missing_ok=True)
+            else:
+                write_whole(directory / name, text)
         except OSError as error:
             raise PpnlabError(f"{directory / name}: report must be writable, got {error.strerror or error}") from error
     return directory / PAGE_FILE
@@ -82,7 +134,7 @@ def write_report(
 
 def metrics_text(metrics: Metrics) -> str:
     """Return the text of metrics.json."""
-    return json.dumps(metrics.to_json(), indent=2, allow_nan=False, ensure_ascii=False) + "\n"
+    return _json_text(metrics.to_json())
 
 
 def page_html(dataset: BoxDataset, detections: Detections, metrics: Metrics, page: PageSettings | None = None) -> str:
@@ -91,21 +143,45 @@ def page_html(dataset: BoxDataset, detections: Detections, metrics: Metrics, pag
     Raises:
         UsageError: a split asked for the gallery has no figures.
     """
-    page = page or PageSettings()
+    errors, parts = error_report(dataset, detections, metrics), part_report(dataset, detections, metrics)
+    return _page_html(dataset, detections, metrics, errors, parts, page or PageSettings())
+
+
+def _json_text(content: Mapping[str, Any]) -> str:
+    return json.dumps(content, indent=2, allow_nan=False, ensure_ascii=False) + "\n"
+
+
+def _page_html(
+    dataset: BoxDataset,
+    detections: Detections,
+    metrics: Metrics,
+    errors: ErrorReport,
+    parts: PartReport | None,
+    page: PageSettings,
+) -> str:
+    galleries = _galleries(dataset, detections, metrics, errors, page)
+    shown = [image.row for gallery in galleries.values() for image in gallery.every_image()]
     return _template().render(
         title=page.title,
         dataset=dataset,
         metrics=metrics,
         splits=metrics.splits,
-        remarks=remarks(metrics),
-        rows=_HEADLINE_ROWS,
-        class_rows=_CLASS_ROWS,
+        gaps=metrics.gaps,
+        remarks=remarks(metrics, parts),
         charts=_class_charts(dataset, metrics),
         most_charts=_MOST_CHARTS,
+        errors=errors,
+        parts=parts,
+        by_size=by_slice(metrics, "by_size"),
+        by_flag=by_slice(metrics, "by_flag"),
+        confusions=confusions(metrics),
+        cost_chart=_cost_chart(errors),
+        calibration_chart=_calibration_chart(metrics),
         histories=_history_charts(page.history or {}),
-        galleries=_galleries(dataset, detections, metrics, page),
-        kinds=KINDS,
+        galleries=galleries,
+        pictures=pictures_of(dataset, shown),
         facts={**page.facts, **_versions()},
+        **_WORDS,
     )
 
 
@@ -115,47 +191,9 @@ def _template() -> "Template":
     from jinja2 import Environment, StrictUndefined
 
     surroundings = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    surroundings.filters["figure"] = _figure
-    surroundings.filters["meaning"] = _meaning
+    surroundings.filters |= _FILTERS
     text = resources.files("evaluation").joinpath(_TEMPLATE).read_text(encoding="utf-8")
     return surroundings.from_string(text)
-
-
-_COUNTS = {"truth": "Objects", "detections": "Detections, any score"}
-_FIGURES = {
-    "ap50": "AP@.5",
-    "ap50_ci": "95 % interval",
-    "ap": "AP@[.5:.95]",
-    "precision": "Precision",
-    "recall": "Recall",
-    "f1": "F1",
-}
-_AT_THRESHOLD = {"tp": "Found (TP)", "fp": "False positives (FP)", "fn": "Missed (FN)"}
-_HEADLINE_ROWS = {
-    **_FIGURES,
-    **_AT_THRESHOLD,
-    "images": "Images",
-    **_COUNTS,
-    "images_without_truth": "Images without objects",
-    "detections_on_images_without_truth": "Detections on them",
-}
-_CLASS_ROWS = {**_FIGURES, "threshold": "Score threshold", "threshold_from": "chosen on", **_AT_THRESHOLD, **_COUNTS}
-
-
-def _figure(figures: ClassMetrics | SplitMetrics, name: str) -> str:
-    """Return the text of a figure in a table; a dash where it has no value."""
-    value = getattr(figures, name)
-    if value is None:
-        return "–"
-    if isinstance(value, Interval):
-        return f"{value.low:.3f}–{value.high:.3f}"
-    return f"{value:.3f}" if isinstance(value, float) else f"{value}"
-
-
-def _meaning(figures: ClassMetrics | SplitMetrics, name: str) -> str:
-    """Return why a figure has no value, or an empty text where it has one."""
-    word = figures.undefined.get(name)
-    return MEANINGS[word] if word else ""
 
 
 def _class_charts(dataset: BoxDataset, metrics: Metrics) -> dict[str, str]:
@@ -195,14 +233,53 @@ def _names_precision(name: str) -> bool:
     return any(word in ("ap", "ap50") for word in name.lower().replace("/", "_").split("_"))
 
 
-def _galleries(dataset: BoxDataset, detections: Detections, metrics: Metrics, page: PageSettings) -> dict[str, Any]:
+@dataclass(frozen=True, slots=True)
+class _Gallery:
+    """What is shown of one split: its worst images, and the worst of each kind of error that it has."""
+
+    worst: list[GalleryImage]
+    kinds: Mapping[str, list[GalleryImage]]
+
+    def every_image(self) -> list[GalleryImage]:
+        """Return all of them."""
+        return [*self.worst, *(image for images in self.kinds.values() for image in images)]
+
+
+def _galleries(
+    dataset: BoxDataset, detections: Detections, metrics: Metrics, errors: ErrorReport, page: PageSettings
+) -> dict[str, _Gallery]:
     splits = page.gallery_splits
     if splits is None:
         splits = ["test"] if "test" in metrics.splits else list(metrics.splits)[-1:]
     for split in splits:
         if split not in metrics.splits:
             raise UsageError(f"gallery split must be one of {', '.join(metrics.splits)}, got {split}")
-    return {split: worst_images(dataset, detections, metrics, split, page.gallery) for split in splits}
+    galleries = {}
+    for split in splits:
+        kinds = {
+            kind: images_of_kind(dataset, detections, metrics, errors.table, split, kind, page.gallery_of_kind)
+            for kind in KINDS
+        }
+        worst = worst_images(dataset, detections, metrics, split, page.gallery)
+        galleries[split] = _Gallery(worst, {kind: images for kind, images in kinds.items() if images})
+    return galleries
+
+
+def _cost_chart(errors: ErrorReport) -> str | None:
+    """Return the chart of what the kinds cost, or None where nothing has a cost."""
+    costs = {split: [some.kinds[kind].dap for kind in KINDS] for split, some in errors.splits.items()}
+    if not any(cost for values in costs.values() for cost in values):
+        return None
+    return cost_chart("What each kind of error costs", KINDS, costs)
+
+
+def _calibration_chart(metrics: Metrics) -> str | None:
+    tables = {
+        split: figures.calibration
+        for split, figures in metrics.splits.items()
+        if figures.calibration is not None and figures.ece is not None
+    }
+    return calibration_chart("Score and share of hits", tables) if tables else None
 
 
 def _versions() -> dict[str, str]:

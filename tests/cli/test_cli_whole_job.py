@@ -146,7 +146,8 @@ def test_evaluate_reports_all_splits_and_score_gives_the_same_figures(
     assert list(metrics["splits"]) == list(SPLITS)
     assert [metrics["splits"][name]["images"] for name in SPLITS] == [8, 4, 4]
     report = Path("run 1/report")
-    names = {"metrics.json", "per_class.csv", "per_image.csv", "report.html", "detections.csv"}
+    tables = {"per_class.csv", "per_image.csv", "errors.csv", "confusion.csv", "calibration.csv", "detections.csv"}
+    names = {"metrics.json", "errors.json", "parts.json", "report.html", *tables}
     assert {path.name for path in report.iterdir()} == names
     assert json.loads((report / "metrics.json").read_text()) == metrics
     assert printed("score", "data", report / "detections.csv", "--report", tmp_path / "scored") == metrics

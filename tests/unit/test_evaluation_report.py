@@ -4,25 +4,33 @@ import io
 import json
 import re
 from dataclasses import replace
+from functools import cache
 from html.parser import HTMLParser
 from pathlib import Path
 
 import numpy as np
+import pandas
 import pytest
 from evaluation_sets import Row, dataset, detections, images, random_set
 from PIL import Image
 
+import evaluation.report
 from annotations.errors import UsageError
+from annotations.palette import COLOURS, GREEN, hexadecimal
 from annotations.pictures import write_picture
 from annotations.tables import BoxDataset, Detections
 from evaluation.emptiness import MEANINGS
+from evaluation.error_costs import error_report
+from evaluation.error_kinds import KINDS
 from evaluation.figures import Metrics, ScoreSettings
-from evaluation.gallery import worst_images
+from evaluation.gallery import images_of_kind, pictures_of, worst_images
 from evaluation.image_errors import image_errors
 from evaluation.metrics import evaluate_splits
+from evaluation.part_scores import part_report
 from evaluation.remarks import remarks
 from evaluation.report import PageSettings, page_html, write_report
-from evaluation.result_tables import per_class_csv, per_image_csv
+from evaluation.result_tables import calibration_csv, confusion_csv, errors_csv, per_class_csv, per_image_csv
+from evaluation.thresholds import parse_threshold
 
 BOX, AWAY = (0, 0, 10, 10), (40, 40, 50, 50)
 VOID = {"meta", "br", "link", "img", "input", "hr"}
@@ -67,6 +75,11 @@ def scored(pictures: Path | None = None) -> tuple[BoxDataset, Detections, Metric
         for path in truth.images.path:
             write_picture(pictures / str(path), np.random.default_rng(0).integers(0, 255, (47, 61, 3), np.uint8))
     return truth, found, evaluate_splits(truth, found)
+
+
+@cache
+def plain_page() -> str:
+    return page_html(*scored())
 
 
 def test_the_page_is_sound_and_needs_nothing_beside_it(tmp_path: Path) -> None:
@@ -146,10 +159,13 @@ def test_a_picture_that_cannot_be_read_is_named(tmp_path: Path) -> None:
 
 def test_the_gallery_is_of_test_unless_told_and_worst_first() -> None:
     truth, found, metrics = scored()
-    assert "Worst images of test" in page_html(truth, found, metrics)
+    assert "Worst images of test" in plain_page()
     text = page_html(truth, found, metrics, PageSettings(gallery_splits=["train", "val"], gallery=3))
     assert "Worst images of test" not in text
-    assert (text.count("Worst images of"), text.count("<figcaption>")) == (2, 6)
+    # Once as the heading, once in the list of what is on the page.
+    assert text.count("Worst images of") == 4
+    text = page_html(truth, found, metrics, PageSettings(gallery_splits=["train"], gallery=3, gallery_of_kind=0))
+    assert text.count("<figcaption>") == 3
     errors = image_errors(metrics, len(truth.images))
     worst = errors.worst(metrics.split_images["test"], 100)
     counts = (errors.fp + errors.fn)[worst]
@@ -179,7 +195,7 @@ def test_the_gallery_draws_each_box_once_as_what_it_is() -> None:
     found = detections(table, [(0, 0, BOX, 0.9), (0, 0, AWAY, 0.75), (0, 1, AWAY, 0.1)])
     metrics = evaluate_splits(truth, found, ScoreSettings(threshold=0.5))
     image = worst_images(truth, found, metrics, "all", 1)[0]
-    assert (image.image_id, image.fp, image.fn, image.picture) == ("picture0", 1, 1, None)
+    assert (image.image_id, image.caption, image.view) == ("picture0", "1 false positive, 1 missed", (0, 0, 128, 64))
     assert [(box.kind, box.label, box.part, box.score) for box in image.boxes] == [
         ("truth", "code", False, None),
         ("hit", "code", False, 0.9),
@@ -198,42 +214,226 @@ def test_the_gallery_shows_a_picture_in_the_frame_of_its_boxes(tmp_path: Path) -
     Image.new("RGB", (40, 20)).save(tmp_path / "picture0.png", exif=exif)
     table = images(1, size=(40, 20))
     truth = replace(dataset(table, [(0, 0, BOX)]), root=tmp_path)
-    found = detections(table, [])
-    picture = worst_images(truth, found, evaluate_splits(truth, found), "all", 1)[0].picture
+    picture = pictures_of(truth, [0])[0].uri
     assert picture is not None
     with Image.open(io.BytesIO(base64.b64decode(picture.partition(",")[2]))) as shown:
         assert shown.size == (40, 20)
 
 
+def rows_of(text: str) -> list[dict[str, str]]:
+    return list(csv.DictReader(io.StringIO(text)))
+
+
 def test_the_tables_sum_to_the_splits() -> None:
-    truth, _, metrics = scored()
-    by_image = list(csv.DictReader(io.StringIO(per_image_csv(metrics, truth.images))))
-    by_class = list(csv.DictReader(io.StringIO(per_class_csv(metrics))))
+    truth, found, metrics = scored()
+    errors = error_report(truth, found, metrics)
+    by_image, by_class = rows_of(per_image_csv(metrics, errors, truth)), rows_of(per_class_csv(metrics, errors))
+    by_error, cells = rows_of(errors_csv(metrics, errors, truth, found)), rows_of(confusion_csv(metrics))
+    bins = rows_of(calibration_csv(metrics))
     assert len(by_image) == 15
     for name, split in metrics.splits.items():
         for column in ("truth", "tp", "fp", "fn"):
             for rows in (by_image, by_class):
                 assert sum(int(row[column]) for row in rows if row["split"] == name) == getattr(split, column)
+        for kind in KINDS:
+            mine = [row for row in by_error if (row["split"], row["kind"]) == (name, kind)]
+            cost = errors.splits[name].kinds[kind]
+            assert sum(row["any_score"] == "1" for row in mine) == cost.count
+            assert sum(row["at_threshold"] == "1" for row in mine) == cost.count_at_threshold
+            assert sum(int(row[kind]) for row in by_image if row["split"] == name) == cost.count_at_threshold
+        there = [row for row in cells if row["split"] == name and row["truth"]]
+        assert sum(int(row["count"]) for row in there) == split.truth
+        assert sum(int(row["detections"]) for row in bins if row["split"] == name) == split.detections
     first = by_class[0]
-    assert float(first["ap50"]) == metrics.splits["train"].classes["class0"].ap50
+    figures = metrics.splits["train"].classes["class0"]
+    assert (float(first["ap50"]), float(first["ap_small"])) == (figures.ap50, figures.by_size["small"].ap)
+    assert figures.f1_ci is not None
+    assert (float(first["f1_low"]), float(first["f1_high"])) == (figures.f1_ci.low, figures.f1_ci.high)
+
+
+def test_a_row_of_an_error_names_its_boxes() -> None:
+    table = images(1)
+    truth = dataset(table, [(0, 0, BOX), (0, 1, AWAY)], classes=("code", "face"))
+    truth = replace(truth, annotations=replace(truth.annotations, object_id=np.array([70, 71])))
+    found = detections(table, [(0, 1, BOX, 0.75), (0, 1, (90, 0, 100, 10), 0.5)])
+    found = replace(found, object_id=np.array([5, 6]))
+    metrics = evaluate_splits(truth, found, ScoreSettings(threshold=0.6))
+    text = errors_csv(metrics, error_report(truth, found, metrics), truth, found)
+    assert text.splitlines() == [
+        "kind,split,image_id,class,truth_class,detection_id,truth_id,iou,score,size,any_score,at_threshold",
+        "classification,all,picture0,face,code,5,70,1.0,0.75,small,1,1",
+        "background,all,picture0,face,,6,,,0.5,small,1,0",
+        "missed,all,picture0,face,face,,71,,,small,1,1",
+    ]
+
+
+def test_the_tables_keep_their_columns_and_pandas_reads_them(tmp_path: Path) -> None:
+    columns = {
+        "per_image.csv": "image_id,split,truth,tp,fp,fn,classification,localisation,both,duplicate,background,missed",
+        "confusion.csv": "split,truth,found,count",
+        "calibration.csv": "split,from,to,detections,hits,mean_score,precision",
+        "errors.csv": "kind,split,image_id,class,truth_class,detection_id,truth_id,iou,score,size,"
+        "any_score,at_threshold",
+        "per_class.csv": "split,class,truth,detections,ignored_truth,ignored_detections,threshold,threshold_from,"
+        "threshold_reached,tp,fp,fn,ap50,ap50_low,ap50_high,ap75,ap75_low,ap75_high,ap,ap_low,ap_high,"
+        "precision,precision_low,precision_high,recall,recall_low,recall_high,f1,f1_low,f1_high,ap50_worst,ap50_best,"
+        "fp_per_image,fp_per_image_without_truth,ece,mce,ap_small,ap_medium,ap_large,dap_classification,"
+        "dap_localisation,dap_both,dap_duplicate,dap_background,dap_missed,undefined",
+    }
+    nothing = dataset(images(0), [], classes=()), detections(images(0), [])
+    for name, sets in (("full", scored()[:2]), ("empty", nothing)):
+        write_report(tmp_path / name, *sets, evaluate_splits(*sets))
+        for file, header in columns.items():
+            table = pandas.read_csv(tmp_path / name / file)
+            assert ",".join(table.columns) == header
+            # The bins of a calibration are there whatever falls into them.
+            assert (len(table) > 0) == (name == "full" or file == "calibration.csv")
+    table = pandas.read_csv(tmp_path / "full" / "errors.csv")
+    assert table[table.kind == "missed"].score.isna().all()
+    assert table[table.kind == "duplicate"].iou.between(0.5, 1).all()
 
 
 def test_a_table_has_empty_cells_where_nothing_has_a_value() -> None:
     table = images(1)
-    metrics = evaluate_splits(dataset(table, []), detections(table, []))
-    row = next(csv.DictReader(io.StringIO(per_class_csv(metrics))))
-    assert (row["ap50"], row["ap50_low"], row["recall"]) == ("", "", "")
-    assert "ap50:no-truth" in row["undefined"].split(";")
+    truth, found = dataset(table, []), detections(table, [])
+    metrics = evaluate_splits(truth, found)
+    row = rows_of(per_class_csv(metrics, error_report(truth, found, metrics)))[0]
+    assert (row["ap50"], row["ap50_low"], row["recall"], row["ap_small"], row["dap_missed"]) == ("",) * 5
+    assert {"ap50:no-truth", "ap_small:no-truth", "dap_missed:no-truth"} <= set(row["undefined"].split(";"))
+    assert "nan" not in str(row).lower()
 
 
 def test_a_report_replaces_the_one_before_and_leaves_other_files(tmp_path: Path) -> None:
     truth, found, metrics = scored()
     (tmp_path / "notes.txt").write_text("mine")
-    first = write_report(tmp_path, truth, found, metrics).read_text(encoding="utf-8")
-    again = write_report(tmp_path, truth, found, metrics).read_text(encoding="utf-8")
-    assert first == again
-    names = {"metrics.json", "notes.txt", "per_class.csv", "per_image.csv", "report.html"}
-    assert {path.name for path in tmp_path.iterdir()} == names
+    write_report(tmp_path, truth, found, metrics)
+    first = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    write_report(tmp_path, truth, found, metrics)
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == first
+    tables = {"per_class.csv", "per_image.csv", "errors.csv", "confusion.csv", "calibration.csv"}
+    assert first.keys() == {"metrics.json", "errors.json", "parts.json", "notes.txt", "report.html", *tables}
+    # A dataset without parts has no such file; one left there would be taken for its own.
+    write_report(tmp_path, replace(truth, parts={}), found, metrics)
+    assert not (tmp_path / "parts.json").exists()
+
+
+def test_the_page_is_the_same_whatever_was_drawn_before() -> None:
+    truth, found, metrics = scored()
+    page = plain_page()
+    page_html(replace(truth, classes=("other", "names"), parts={}), found, renamed(metrics))
+    assert page_html(truth, found, metrics) == page
+
+
+def renamed(metrics: Metrics) -> Metrics:
+    splits = {
+        name: replace(split, classes=dict(zip(("other", "names"), split.classes.values(), strict=True)))
+        for name, split in metrics.splits.items()
+    }
+    return replace(metrics, splits=splits)
+
+
+def test_the_page_shows_errors_and_parts_of_their_files(tmp_path: Path) -> None:
+    truth, found, metrics = scored()
+    write_report(tmp_path, truth, found, metrics)
+    text = Page((tmp_path / "report.html").read_text(encoding="utf-8")).text
+    errors = json.loads((tmp_path / "errors.json").read_text(encoding="utf-8"))
+    parts = json.loads((tmp_path / "parts.json").read_text(encoding="utf-8"))
+    assert errors == json.loads(json.dumps(error_report(truth, found, metrics).to_json()))
+    for split in errors["splits"].values():
+        for cost in split["kinds"].values():
+            assert cost["dap"] is None or f"{cost['dap']:+.3f}{cost['count_at_threshold']} at the threshold" in text
+    for split in parts["splits"].values():
+        share = split["complete_share"]
+        assert share is None or f"{share:.3f}{split['complete']} of {split['objects']}" in text
+    for gap in metrics.gaps.values():
+        one = gap.together.figures["ap50"]
+        assert one.difference is not None
+        assert f"{one.difference:+.3f}".replace("-", "−") in text
+
+
+def test_of_many_classes_the_page_lists_the_confusions_that_are_most_frequent() -> None:
+    table = images(2)
+    names = tuple(f"c{i}" for i in range(40))
+    truth = dataset(table, [(0, i, (3 * i, 0, 3 * i + 2, 10)) for i in range(40)], classes=names)
+    swapped = [(0, (i + 1) % 40, (3 * i, 0, 3 * i + 2, 10), 0.9) for i in range(40)]
+    found = detections(table, swapped)
+    page = Page(page_html(truth, found, evaluate_splits(truth, found, ScoreSettings(threshold=0.5, resamples=0))))
+    assert (page.faults, page.open) == ([], [])
+    # The most frequent confusions, in place of a matrix of 41 x 41.
+    assert "thereisfoundtimes" in "".join(page.text.split())
+    assert "c3c41" in page.text
+    assert "c30c311" not in page.text
+
+
+def test_an_image_of_a_kind_shows_only_its_errors_with_what_they_lie_on() -> None:
+    table = images(2)
+    truth = dataset(table, [(0, 0, BOX), (0, 0, AWAY), (1, 0, BOX)])
+    third = (0, 5, 10, 15)
+    found = detections(table, [(0, 0, BOX, 0.9), (0, 0, BOX, 0.8), (1, 0, third, 0.7), (0, 0, (90, 0, 100, 10), 0.6)])
+    metrics = evaluate_splits(truth, found, ScoreSettings(threshold=0.5))
+    errors = error_report(truth, found, metrics).table
+
+    def shown(kind: str) -> list[tuple[str, str, list[str]]]:
+        images = images_of_kind(truth, found, metrics, errors, "all", kind, 9)
+        return [(image.image_id, image.caption, [box.kind for box in image.boxes]) for image in images]
+
+    assert shown("duplicate") == [("picture0", "code 0.80 on code, IoU 1.00", ["truth", "fp"])]
+    assert shown("localisation") == [("picture1", "code 0.70 on code, IoU 0.33", ["fp", "missed"])]
+    assert shown("background") == [("picture0", "code 0.60", ["fp"])]
+    assert shown("missed") == [("picture0", "code", ["missed"])]
+    assert shown("both") == []
+
+
+def test_images_of_a_kind_have_most_of_it_first_then_the_surest_then_the_largest() -> None:
+    table = images(3)
+    strays: list[Row] = [(0, 0, AWAY, 0.6), (1, 0, AWAY, 0.9), (2, 0, AWAY, 0.55), (2, 0, (90, 0, 99, 9), 0.55)]
+    truth: list[Row] = [(0, 0, BOX), (1, 0, (0, 0, 20, 20)), (2, 0, (0, 0, 15, 15))]
+    known, found = dataset(table, truth), detections(table, strays)
+    metrics = evaluate_splits(known, found, ScoreSettings(threshold=0.5))
+    errors = error_report(known, found, metrics).table
+
+    def order(kind: str, most: int) -> list[int]:
+        return [image.row for image in images_of_kind(known, found, metrics, errors, "all", kind, most)]
+
+    assert (order("background", 9), order("background", 2), order("missed", 9)) == ([2, 1, 0], [2, 1], [1, 2, 0])
+
+
+@pytest.mark.parametrize("box", [BOX, (118, 54, 128, 64), (0, 0, 128, 64), (-40, 30, 20, 90)])
+def test_the_view_of_an_error_lies_in_the_image_and_has_its_shape(box: tuple[int, ...]) -> None:
+    table = images(1)
+    truth, found = dataset(table, []), detections(table, [(0, 0, box, 0.9)])
+    metrics = evaluate_splits(truth, found, ScoreSettings(threshold=0.5))
+    image = images_of_kind(truth, found, metrics, error_report(truth, found, metrics).table, "all", "background", 1)[0]
+    x, y, width, height = image.view
+    assert 0 <= x <= x + width <= 128
+    assert 0 <= y <= y + height <= 64
+    assert width / height == pytest.approx(2, rel=1e-2)
+    assert x <= max(box[0], 0)
+    assert min(box[2], 128) <= x + width
+
+
+def test_a_picture_stands_in_the_page_once_however_often_it_is_shown(tmp_path: Path) -> None:
+    page = Page(page_html(*scored(tmp_path)))
+    links = [value for tag, name, value in page.attributes if (tag, name) == ("use", "href")]
+    pictures = [value for tag, name, value in page.attributes if (tag, name) == ("image", "href")]
+    ids = [f"#{value}" for tag, name, value in page.attributes if (tag, name) == ("image", "id")]
+    drawn = {link for link in links if link.startswith("#picture")}
+    assert drawn == set(ids)
+    assert len(ids) == len(pictures) < len([link for link in links if link.startswith("#picture")])
+
+
+def test_every_link_of_the_page_leads_somewhere_on_it() -> None:
+    page = Page(plain_page())
+    ids = {value for _, name, value in page.attributes if name == "id"}
+    links = {value for tag, name, value in page.attributes if (tag, name) == ("a", "href")}
+    assert len(links) > 8
+    assert {link.removeprefix("#") for link in links} <= ids
+
+
+def test_the_page_takes_its_colours_from_the_palette() -> None:
+    source = (Path(evaluation.report.__file__).parent / "report.html.jinja").read_text(encoding="utf-8")
+    assert not [colour for colour in COLOURS if hexadecimal(colour) in source.lower()]
+    assert f"--hit: {hexadecimal(GREEN)}" in plain_page()
 
 
 def made(splits: tuple[str, ...], truth: list[Row], found: list[Row], classes: tuple[str, ...] = ("code",)) -> Metrics:
@@ -282,3 +482,38 @@ def test_a_split_with_truth_and_without_any_detection_is_spoken_of() -> None:
     assert remarks(made(THREE, TRUTH, ALL_FOUND[:2]))[0] == said
     assert "not one detection" not in " ".join(remarks(made(THREE, TRUTH[:2], ALL_FOUND[:2])))
     assert "not one detection" not in " ".join(remarks(made(THREE, TRUTH, ALL_FOUND)))
+
+
+def test_the_order_of_equal_scores_is_spoken_of_where_it_matters() -> None:
+    table = images(2)
+    truth = dataset(table, [(0, 0, BOX), (1, 0, BOX)])
+    tied = detections(table, [(0, 0, AWAY, 0.9), (0, 0, BOX, 0.9), (1, 0, BOX, 0.8)])
+    said = "AP@.5 on all hangs on the order of detections with equal scores, which means nothing: it lies anywhere from"
+    assert said in " ".join(remarks(evaluate_splits(truth, tied)))
+    clear = detections(table, [(0, 0, AWAY, 0.9), (0, 0, BOX, 0.85), (1, 0, BOX, 0.8)])
+    assert said not in " ".join(remarks(evaluate_splits(truth, clear)))
+
+
+@pytest.mark.parametrize(("count", "spoken"), [(19, True), (20, False)])
+def test_few_objects_that_chose_a_threshold_are_spoken_of(count: int, spoken: bool) -> None:
+    table = images(2, splits=("val", "test"))
+    rows = [(0, 0, (5 * i, 0, 5 * i + 4, 10)) for i in range(count)]
+    found = [(*row, 0.9) for row in rows]
+    metrics = evaluate_splits(dataset(table, rows), detections(table, found), ScoreSettings(resamples=0))
+    assert (f"Few objects on val chose the score threshold of code ({count})" in " ".join(remarks(metrics))) == spoken
+
+
+def test_a_threshold_that_reaches_no_floor_is_spoken_of() -> None:
+    table = images(1, splits=("val",))
+    truth = dataset(table, [(0, 0, BOX)])
+    found = detections(table, [(0, 0, BOX, 0.8), (0, 0, AWAY, 0.9)])
+    metrics = evaluate_splits(truth, found, ScoreSettings(threshold=parse_threshold("precision>=0.9"), resamples=0))
+    said = "No score threshold of code reaches precision>=0.9 where it was chosen: the nearest is used."
+    assert said in remarks(metrics)
+
+
+def test_parts_that_never_name_an_object_are_spoken_of() -> None:
+    truth, found, metrics = scored()
+    said = " ".join(remarks(metrics, part_report(truth, found, metrics)))
+    assert "No detected part on test names its object" in said
+    assert "names its object" not in " ".join(remarks(metrics))
