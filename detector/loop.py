@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Protocol
 
 from annotations.errors import PpnlabError, UsageError
+from detector.budget import Budget
 from detector.checkpoint import (
     Progress,
     checkpoint_path,
@@ -26,6 +27,8 @@ from detector.order import steps_per_epoch
 from detector.run_directory import Run
 from detector.schedules import Course, Watched, after_epoch, learning_rate
 from detector.settings import Settings
+from detector.status import StatusFile
+from detector.steering import Requests
 from detector.stopping import Interrupted, StopRequest, stop_requests
 
 HistoryRow = Mapping[str, float | int | None]
@@ -53,9 +56,13 @@ def course(images: int, settings: Settings) -> Course:
 class Loop:
     """One training of one run in this process; `progress` is where it stands."""
 
-    def __init__(self, run: Run, family: Family, settings: Settings, watch: Watcher) -> None:
-        """Build the model, and put it where the newest whole checkpoint stood."""
+    def __init__(
+        self, run: Run, family: Family, settings: Settings, watch: Watcher, budget: Budget | None = None
+    ) -> None:
+        """Build the model, and put it where the newest whole checkpoint stood; `budget` ends this process's work."""
         self.run, self.family, self.settings, self.watch = run, family, settings, watch
+        self.budget, self.requests, self.status = budget or Budget(), Requests(run.path), StatusFile(run.path)
+        self.made = 0
         self.course = course(family.images, settings)
         smallest = family.images // self.course.per_epoch
         if settings.accumulate > smallest:
@@ -101,7 +108,7 @@ class Loop:
         """Train to the last epoch and return the progress made.
 
         Raises:
-            Interrupted: a signal came; the state is saved.
+            Interrupted: a signal or somebody asked for it, or the budget is used up; the state is saved.
             PpnlabError: the loss is not finite, or a checkpoint could not be written; older ones are whole.
         """
         # What stands in the files beyond the checkpoint is done again: history.csv must not hold it twice.
@@ -109,18 +116,25 @@ class Loop:
         if self._stands_still():
             self._tell_standstill()
             return self.progress
+        # Left for a training that had ended already.
+        self.requests.clear_stop()
         with stop_requests() as stop:
-            batches = batches_ahead(self.family.batch, self.progress.step, self.course.total, self.settings.loaders)
-            try:
-                self._steps(batches, stop)
-            finally:
-                batches.close()  # type: ignore[attr-defined]
+            while self.progress.step < self.course.total and not self._stands_still():
+                batches = batches_ahead(self.family.batch, self.progress.step, self.course.total, self.settings.loaders)
+                try:
+                    self._steps(batches, stop)
+                finally:
+                    batches.close()  # type: ignore[attr-defined]
         return self.progress
 
     def _steps(self, batches: Iterator[Batch], stop: StopRequest) -> None:
+        """Make all steps, or those before a change of settings, after which the steps are to be planned anew."""
         last = time.monotonic()
         for batch in batches:
+            if self._follow():
+                return
             self._step(batch)
+            self.made += 1
             now = time.monotonic()
             self.progress = replace(self.progress, seconds=self.progress.seconds + now - last)
             last = now
@@ -133,10 +147,54 @@ class Loop:
                     return
             elif self.settings.save_steps and done % self.settings.save_steps == 0:
                 self._save()
-            if stop and done < self.course.total:
+            self.status.training(self.progress, self.course)
+            if done < self.course.total and (reason := self._why_stop(stop)):
                 path = self._save()
-                self.run.event("interrupted", signal=stop.signal, step=self.progress.step)
-                raise Interrupted(f"{stop.signal} came; step {self.progress.step} is saved in {path}")
+                self.run.event("interrupted", reason=reason, signal=stop.signal, step=done)
+                self.requests.clear_stop()
+                raise Interrupted(f"{reason}; step {done} is saved in {path}")
+
+    def _why_stop(self, stop: StopRequest) -> str | None:
+        """Return why the training is to be stopped after this step, in words, or None."""
+        if stop:
+            return f"{stop.signal} came"
+        asked = self.requests.stop()
+        if asked == "now" or (asked and self.progress.step % self.course.per_epoch == 0):
+            return "`ppnlab stop` asked for it"
+        return self.budget.spent(self.made)
+
+    def _follow(self) -> bool:
+        """Change the settings as somebody asked while the training went, and return whether any changed."""
+        changed = False
+        for change in self.requests.changes():
+            try:
+                new = self.requests.applied(self.settings, change)
+                self._check_end(new)
+            except UsageError as error:
+                self.run.event("change-refused", step=self.progress.step, reason=str(error))
+                self.watch.note(f"{error}; nothing changed")
+            else:
+                changed |= new != self.settings
+                self._change(new)
+            self.requests.done(change.file)
+        return changed
+
+    def _check_end(self, new: Settings) -> None:
+        total = course(self.family.images, new).total
+        if total <= self.progress.step:
+            raise UsageError(f"set: the end must lie behind step {self.progress.step}, got {total} steps in all")
+
+    def _change(self, new: Settings) -> None:
+        before, after = self.settings.to_json(), new.to_json()
+        values = {name: value for name, value in after.items() if value != before[name]}
+        if not values:
+            return
+        # Saved first: a resume that had to go back would make older steps with the new settings.
+        self._save()
+        self.run.write_config({**self.run.config(), "settings": after})
+        self.run.event("changed", step=self.progress.step, settings=values)
+        self.watch.note(f"step {self.progress.step}: {', '.join(f'{name}={value}' for name, value in values.items())}")
+        self.settings, self.course = new, course(self.family.images, new)
 
     def _step(self, batch: Batch) -> None:
         before = self.progress
@@ -184,6 +242,7 @@ class Loop:
 
     def _end_epoch(self) -> None:
         done = self.progress
+        self.status.validating(done, self.course)
         scores = self.family.monitor(self.trainer.predict)
         row: dict[str, float | int | None] = {
             "epoch": -(-done.step // self.course.per_epoch),

@@ -2,7 +2,6 @@
 
 import contextlib
 import csv
-import fcntl
 import io
 import json
 import os
@@ -13,10 +12,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Final, TextIO
+from typing import Any, BinaryIO, Final
 
 from annotations.errors import PpnlabError, UsageError
 from annotations.whole import is_free, whole_directory, write_whole
+from detector.run_lock import locked
 
 CONFIG: Final = "config.json"
 SCHEMA: Final = 1
@@ -77,13 +77,27 @@ class Run:
         line = {"time": now, "event": kind, "host": platform.node(), "pid": os.getpid(), **details}
         self._append("events.jsonl", json.dumps(line))
 
+    def last_event(self) -> str | None:
+        """Return the kind of the last event that can be read, or None."""
+        try:
+            lines = (self.path / "events.jsonl").read_text(encoding="utf-8").splitlines()
+        except OSError:
+            return None
+        for line in reversed(lines):
+            # A process that was killed may have left half a line.
+            with contextlib.suppress(ValueError, KeyError, TypeError):
+                return str(json.loads(line)["event"])
+        return None
+
     def log(self, text: str) -> None:
         """Append one line with the time to log.txt."""
         self._append("log.txt", f"{time.strftime('%Y-%m-%d %H:%M:%S')} {text}")
 
     def _append(self, name: str, line: str) -> None:
-        with _writing(self.path / name) as file, file.open("a", encoding="utf-8") as handle:
-            handle.write(f"{line}\n")
+        with _writing(self.path / name) as file, file.open("ab+") as handle:
+            # A process that was killed while it wrote leaves half a line, which must not spoil the next.
+            torn = handle.seek(0, os.SEEK_END) > 0 and _last_byte(handle) != b"\n"
+            handle.write(b"\n" * torn + f"{line}\n".encode())
 
     def write_history(self, rows: Sequence[Mapping[str, float | int | None]]) -> None:
         """Write history.csv whole: one row an epoch, empty where a number does not exist; no file without rows."""
@@ -120,26 +134,15 @@ class Run:
         Raises:
             PpnlabError: another process works on the run (it is named), or the run cannot be written.
         """
-        with _writing(self.path / "lock") as file:
-            handle = file.open("a+", encoding="utf-8")
-        with handle:
-            self._take(handle)
-            try:
-                yield
-            finally:
-                handle.truncate(0)
+        with locked(self.path) as left:
+            if left is not None:
+                self.event("stale-lock", owner=str(left))
+            yield
 
-    def _take(self, lock: TextIO) -> None:
-        with _writing(self.path / "lock"):
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError as error:
-                lock.seek(0)
-                owner = lock.read().strip() or "an unnamed one"
-                raise PpnlabError(f"{self.path}: run must be used by one process at a time, got {owner}") from error
-            lock.truncate(0)
-            lock.write(f"process {os.getpid()} on {platform.node()}, since {time.strftime('%Y-%m-%d %H:%M:%S')}\n")
-            lock.flush()
+
+def _last_byte(handle: BinaryIO) -> bytes:
+    handle.seek(-1, os.SEEK_END)
+    return handle.read(1)
 
 
 @contextlib.contextmanager

@@ -17,6 +17,7 @@ from annotations.dataset import read_dataset, table_hashes
 from annotations.errors import PpnlabError, UsageError
 from annotations.tables import BoxDataset
 from detector.backend import load_backend
+from detector.budget import Budget
 from detector.checkpoint import steps_saved
 from detector.order import steps_per_epoch
 from detector.pretrained import weight_arrays
@@ -47,8 +48,18 @@ class Trained:
     best_score: float | None
 
 
-def start(dataset: Path, run: Path, settings: Settings, monitor: "Monitor", watch: "Watcher", command: str) -> Trained:
+def start(
+    dataset: Path,
+    run: Path,
+    settings: Settings,
+    monitor: "Monitor",
+    watch: "Watcher",
+    command: str,
+    budget: Budget | None = None,
+) -> Trained:
     """Make the run directory `run`, train on the dataset's train images, and choose the best on its val images.
+
+    `budget` bounds the work of this process; what it has not done, a resume goes on with.
 
     Raises:
         UsageError: the run exists, or the dataset has no images to train on or to validate with.
@@ -61,10 +72,17 @@ def start(dataset: Path, run: Path, settings: Settings, monitor: "Monitor", watc
         weight_arrays(settings.weights)
     created = create_run(run, _config(dataset, run, settings, data, command))
     with created.locked():
-        return _train(created, data, settings, monitor, watch, "started")
+        return _train(created, data, settings, monitor, watch, "started", budget)
 
 
-def go_on(run: Path, changes: Mapping[str, Any], dataset: Path | None, monitor: "Monitor", watch: "Watcher") -> Trained:
+def go_on(
+    run: Path,
+    changes: Mapping[str, Any],
+    dataset: Path | None,
+    monitor: "Monitor",
+    watch: "Watcher",
+    budget: Budget | None = None,
+) -> Trained:
     """Go on with a run from its newest whole checkpoint, with `changes` to its settings where they are allowed.
 
     `dataset` says where the data lies now, should it have moved; it must be the same data.
@@ -89,7 +107,7 @@ def go_on(run: Path, changes: Mapping[str, Any], dataset: Path | None, monitor: 
         if new != old or dataset:
             at.write_config({**config, "settings": new.to_json(), "dataset": _dataset_entry(place, run)})
             at.event("changed", settings={k: v for k, v in new.to_json().items() if v != old.to_json()[k]})
-        return _train(at, data, new, monitor, watch, "resumed")
+        return _train(at, data, new, monitor, watch, "resumed", budget)
 
 
 def settings_of(config: Mapping[str, Any]) -> Settings:
@@ -116,13 +134,21 @@ def dataset_of(run: Run, config: Mapping[str, Any]) -> Path:
     return place
 
 
-def _train(run: Run, data: BoxDataset, settings: Settings, monitor: "Monitor", watch: "Watcher", event: str) -> Trained:
+def _train(
+    run: Run,
+    data: BoxDataset,
+    settings: Settings,
+    monitor: "Monitor",
+    watch: "Watcher",
+    event: str,
+    budget: Budget | None,
+) -> Trained:
     load_backend()
     from detector.loop import Loop
     from detector.ppn_family import PpnFamily, PpnModel
 
     family = PpnFamily(PpnModel(settings, data.classes, data.parts), data.split("train"), data.split("val"), monitor)
-    loop = Loop(run, family, settings, watch)
+    loop = Loop(run, family, settings, watch, budget)
     run.event(event, step=loop.progress.step, of=loop.course.total)
     try:
         done = loop.train()

@@ -16,7 +16,7 @@ from detector.order import batch_rows, sample_generator, steps_per_epoch
 from detector.run_directory import Run, create_run
 from detector.settings import Settings
 
-CONFIG = {"settings": {}, "classes": [], "parts": {}, "dataset": {}}
+CONFIG: dict[str, Any] = {"settings": {}, "classes": [], "parts": {}, "dataset": {"path": "../data", "hashes": {}}}
 SIDE = 8
 
 

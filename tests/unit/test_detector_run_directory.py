@@ -6,11 +6,13 @@ import platform
 import subprocess
 import sys
 from pathlib import Path
+from unittest.mock import ANY
 
 import pytest
 
 from annotations.errors import PpnlabError, UsageError
 from detector.run_directory import Run, create_run
+from detector.run_lock import Owner, owner_of
 
 CONFIG = {"settings": {"epochs": 3}, "classes": ["a"], "parts": {}, "dataset": {"path": "../d", "hashes": {}}}
 ROWS = [
@@ -150,7 +152,7 @@ def test_a_second_process_is_refused_with_the_firsts_name_until_it_is_killed(tmp
         holder.kill()
         holder.wait()
         with run.locked():
-            assert f"process {os.getpid()} " in (run.path / "lock").read_text()
+            assert owner_of(run.path) == Owner(platform.node(), os.getpid(), ANY)
     assert (run.path / "lock").read_text() == ""
 
 

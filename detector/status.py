@@ -1,0 +1,180 @@
+"""How far a training is: written by the loop every few seconds, read by whoever looks (plain Python)."""
+
+import contextlib
+import json
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Final, Self
+
+from annotations.whole import write_whole
+from detector.checkpoint import Progress, checkpoint_path, steps_saved
+from detector.run_directory import Run
+from detector.run_lock import Owner, last_sign_of_life, owner_of
+from detector.schedules import Course
+
+FILE: Final = "status.json"
+_EVERY: Final = 3.0
+"""Seconds from one writing to the next."""
+_SMOOTHING: Final = 0.98
+"""Share of the speed that a step leaves: the time left is that of the last minute or so, not of the first steps."""
+
+
+class StatusFile:
+    """The run's status.json; it is for looking at alone, so that a full disk does not end a training over it."""
+
+    def __init__(self, run: Path, every: float = _EVERY) -> None:
+        """Write at most every `every` seconds."""
+        self.path, self.every = run / FILE, every
+        self._written = float("-inf")
+        self._last: tuple[float, int] | None = None
+        self._seconds_a_step: float | None = None
+
+    def training(self, done: Progress, course: Course) -> None:
+        """Tell of a step that was made."""
+        now = time.monotonic()
+        if self._last is not None and done.step > self._last[1]:
+            taken = (now - self._last[0]) / (done.step - self._last[1])
+            old = self._seconds_a_step
+            self._seconds_a_step = taken if old is None else _SMOOTHING * old + (1 - _SMOOTHING) * taken
+        self._last = (now, done.step)
+        if now - self._written >= self.every:
+            self._write("training", done, course)
+
+    def validating(self, done: Progress, course: Course) -> None:
+        """Tell that the validation begins; its time counts for no step."""
+        self._last = None
+        self._write("validating", done, course)
+
+    def _write(self, doing: str, done: Progress, course: Course) -> None:
+        self._written = time.monotonic()
+        left = None if self._seconds_a_step is None else (course.total - done.step) * self._seconds_a_step
+        content = {
+            "schema": 1,
+            "doing": doing,
+            "step": done.step,
+            "total_steps": course.total,
+            "steps_an_epoch": course.per_epoch,
+            "seconds_a_step": self._seconds_a_step,
+            "seconds_left": left,
+            "time": time.time(),
+        }
+        with contextlib.suppress(OSError):
+            write_whole(self.path, json.dumps(content) + "\n")
+
+
+@dataclass(frozen=True, slots=True)
+class RunStatus:
+    """What a run directory tells of its training.
+
+    `state` is training, validating, stopped, finished or new; `owner` the process that works on it; `ap` the last
+    validation AP@[.5:.95] and `best_ap` the best; `seconds_left` counts training steps alone; `checkpoint_age` is in
+    seconds.
+    """
+
+    run: str
+    state: str
+    owner: Owner | None
+    sign_of_life: float | None
+    step: int
+    total_steps: int | None
+    epoch: int
+    ap: float | None
+    best_ap: float | None
+    images_per_second: float | None
+    seconds_left: float | None
+    checkpoint: int | None
+    checkpoint_age: float | None
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the status, ready for JSON."""
+        return asdict(self)
+
+    @classmethod
+    def of(cls, path: Path) -> Self:
+        """Return the status of a run directory.
+
+        Raises:
+            PpnlabError: it is none, or is damaged.
+        """
+        run = Run(path)
+        run.config()
+        owner, told, history = owner_of(path), _told(path), run.history()
+        saved = max(steps_saved(run.checkpoints), default=None)
+        step = max(_whole(told.get("step")), saved or 0) if owner else saved or 0
+        total = told.get("total_steps")
+        scores = [value for value in history.get("val_ap", []) if value is not None]
+        return cls(
+            run=str(path),
+            state=_state(run, owner, told),
+            owner=owner,
+            sign_of_life=last_sign_of_life(path) if owner else None,
+            step=step,
+            total_steps=total if type(total) is int else None,
+            epoch=len(history.get("epoch", [])),
+            ap=(history.get("val_ap") or [None])[-1],
+            best_ap=max(scores, default=None),
+            images_per_second=(history.get("images_per_second") or [None])[-1],
+            seconds_left=told.get("seconds_left") if owner else None,
+            checkpoint=saved,
+            checkpoint_age=None if saved is None else _age(checkpoint_path(run.checkpoints, saved)),
+        )
+
+
+def _told(run: Path) -> Mapping[str, Any]:
+    try:
+        content = json.loads((run / FILE).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
+def _whole(value: object) -> int:
+    return value if type(value) is int else 0
+
+
+def _age(path: Path) -> float | None:
+    try:
+        return time.time() - path.stat().st_mtime
+    except OSError:
+        return None
+
+
+def _state(run: Run, owner: Owner | None, told: Mapping[str, Any]) -> str:
+    if owner is not None:
+        return "validating" if told.get("doing") == "validating" else "training"
+    last = run.last_event()
+    if last in ("finished", "failed"):
+        return last
+    return "stopped" if last is not None else "new"
+
+
+def status_lines(statuses: list[RunStatus]) -> tuple[list[str], list[list[str]]]:
+    """Return the head and the rows of a table of statuses, in words."""
+    head = ["run", "state", "step", "epoch", "val AP", "best", "images/s", "left", "saved", "by"]
+    return head, [_row(status) for status in statuses]
+
+
+def _row(status: RunStatus) -> list[str]:
+    step = f"{status.step}/{status.total_steps or '?'}"
+    saved = "-"
+    if status.checkpoint is not None and status.checkpoint_age is not None:
+        saved = f"{status.checkpoint} ({_span(status.checkpoint_age)} ago)"
+    by = f"{status.owner.pid} on {status.owner.host}" if status.owner else "-"
+    numbers = [_number(status.ap, 3), _number(status.best_ap, 3), _number(status.images_per_second, 1)]
+    left = "-" if status.seconds_left is None else _span(status.seconds_left)
+    return [status.run, status.state, step, str(status.epoch), *numbers, left, saved, by]
+
+
+def _number(value: float | None, digits: int) -> str:
+    return "-" if value is None else f"{value:.{digits}f}"
+
+
+def _span(seconds: float) -> str:
+    minutes = max(0, round(seconds)) // 60
+    if minutes < 1:
+        return f"{max(0, round(seconds))}s"
+    if minutes < 60:
+        return f"{minutes}m"
+    return f"{minutes // 60}h{minutes % 60:02d}m" if minutes < 24 * 60 else f"{minutes // 1440}d{minutes // 60 % 24}h"
