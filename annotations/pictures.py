@@ -6,7 +6,6 @@ import struct
 import warnings
 from pathlib import Path
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 from PIL import ExifTags, Image, UnidentifiedImageError
@@ -94,6 +93,8 @@ def read_picture(picture: Path | bytes, frame: tuple[int, int] | None = None) ->
     Raises:
         AnnotationError: the file is missing, is no picture, is damaged, or holds more than LARGEST pixels.
     """
+    import cv2  # a tenth of a second, which a header does not need
+
     displayed, stored = displayed_and_stored_size(picture)
     try:
         data = np.frombuffer(picture, np.uint8) if isinstance(picture, bytes) else np.fromfile(picture, np.uint8)
@@ -125,6 +126,8 @@ def write_picture(path: Path, pixels: NDArray[np.uint8]) -> None:
     Raises:
         AnnotationError: the format is not known.
     """
+    import cv2
+
     try:
         done, data = cv2.imencode(path.suffix, cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR))
     except cv2.error as error:

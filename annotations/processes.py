@@ -1,10 +1,10 @@
 """One piece of work on many chunks, shared out among processes: the same results in the same order, sooner."""
 
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
-from multiprocessing import get_context
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future
 
 Chunk = TypeVar("Chunk")
 Result = TypeVar("Result")
@@ -24,6 +24,9 @@ def shared_out(
     helpers = min(processes, len(chunks)) - 1
     if helpers < 1:
         return _alone(work, chunks, done)
+    from concurrent.futures import ProcessPoolExecutor
+    from multiprocessing import get_context
+
     # Not forked: another thread of this process may hold a lock, which would then stay locked in the copy.
     pool = ProcessPoolExecutor(helpers, get_context("spawn"), initializer=_remember, initargs=(work,))
     try:
@@ -52,10 +55,12 @@ def _alone(work: Callable[[Chunk], Result], chunks: Sequence[Chunk], done: Calla
 def _together(
     work: Callable[[Chunk], Result],
     chunks: Sequence[Chunk],
-    futures: Sequence[Future[Result]],
+    futures: Sequence["Future[Result]"],
     done: Callable[[int], None],
 ) -> list[Result]:
     """Work from the last chunk on, while the helpers begin with the first; then wait for theirs."""
+    from concurrent.futures.process import BrokenProcessPool
+
     last: list[Result] = []
     for chunk, future in zip(reversed(chunks), reversed(futures), strict=True):
         if not future.cancel():

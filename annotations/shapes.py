@@ -5,7 +5,6 @@ from collections.abc import Mapping
 from functools import cache
 from typing import Any, NamedTuple
 
-from annotations.masks import mask_extent
 from annotations.notes import FileRefused, Note, is_plain, shown
 
 MOST_SHAPES = 100_000
@@ -136,6 +135,8 @@ def _box(
             wanted = " or ".join(map(str, counts))
             raise FileRefused("bad-points", f"points of a {shape_type} must be {wanted}, got {len(xs)}")
     if shape_type == "mask":
+        from annotations.masks import mask_extent  # few files have masks, and OpenCV is slow to load
+
         extent = mask_extent(shape.get("mask"), xs[0], ys[0])
         if extent is None:
             notes.append(Note("zero-area", _place(index), "mask must have a pixel, got none; dropped"))
