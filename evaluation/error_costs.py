@@ -20,8 +20,9 @@ localisation with a better score keeps one of classification on the same object 
 way round), though only one kind is put right at a time.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -102,15 +103,12 @@ def error_report(dataset: BoxDataset, detections: Detections, metrics: Metrics) 
 def split_errors(classes: tuple[str, ...], errors: ErrorTable, metrics: Metrics) -> dict[str, SplitErrors]:
     """Return what the errors of every split cost."""
     before = table_precisions(metrics.table, metrics)
-    groups = {**_kinds(errors, metrics.table), **_specials(metrics)}
-    costs = {name: _costs(group, before, metrics) for name, group in groups.items()}
-    by_size = {
-        size: {
-            name: _costs(group, before, metrics)
-            for name, group in _kinds(errors.take(~size_range(size).outside(errors.area)), metrics.table).items()
-        }
-        for size in SIZES
-    }
+    groups = chain(_kinds(errors, metrics.table), _specials(metrics))
+    costs = {name: _costs(group, before, metrics) for name, group in groups}
+    by_size = {}
+    for size in SIZES:
+        of_size = errors.take(~size_range(size).outside(errors.area))
+        by_size[size] = {name: _costs(group, before, metrics) for name, group in _kinds(of_size, metrics.table)}
     return {
         split: SplitErrors(
             ap=mean_or_none(before[split]),
@@ -153,30 +151,24 @@ class _Group:
     without: MatchTable
 
 
-def _kinds(errors: ErrorTable, table: MatchTable) -> dict[str, _Group]:
-    """Return the errors of each kind."""
-    groups = {}
+def _kinds(errors: ErrorTable, table: MatchTable) -> Iterator[tuple[str, _Group]]:
+    """Yield each kind with its errors: one by one, for each holds a table as large as the match table."""
     for kind, name in enumerate(KINDS):
         mine = errors.take(errors.kind == kind)
         costly = mine.take(mine.any_score)
         without = put_right(table, costly, kind) if len(costly) else table
-        groups[name] = _Group(mine.image_row, mine.class_id, mine.any_score, mine.at_threshold, without)
-    return groups
+        yield name, _Group(mine.image_row, mine.class_id, mine.any_score, mine.at_threshold, without)
 
 
-def _specials(metrics: Metrics) -> dict[str, _Group]:
+def _specials(metrics: Metrics) -> Iterator[tuple[str, _Group]]:
+    """Yield each of SPECIALS with its errors."""
     table, kept = metrics.table, kept_rows(metrics)
-    wrong = table.false_positive
+    wrong, every = table.false_positive, np.ones(int(table.false_positive.sum()), np.bool_)
+    right = table.take(~wrong)
+    yield FALSE_POSITIVES, _Group(table.image_row[wrong], table.class_id[wrong], every, kept[wrong], right)
     unfound, unfound_at = _unfound(table), _unfound(table.take(kept))
-    everything = np.ones(int(wrong.sum()), np.bool_)
-    return {
-        FALSE_POSITIVES: _Group(
-            table.image_row[wrong], table.class_id[wrong], everything, kept[wrong], table.take(~wrong)
-        ),
-        FALSE_NEGATIVES: _Group(
-            table.every_truth_image_row, table.every_truth_class_id, unfound, unfound_at, table.with_truth(~unfound)
-        ),
-    }
+    truth = table.every_truth_image_row, table.every_truth_class_id
+    yield FALSE_NEGATIVES, _Group(*truth, unfound, unfound_at, table.with_truth(~unfound))
 
 
 def _unfound(table: MatchTable) -> NDArray[np.bool_]:
