@@ -14,6 +14,8 @@ from pathlib import Path
 import pytest
 from annotation_files import document, shape, write_json, write_png
 
+from annotations.labelme import LARGEST_FILE
+
 ROOT = Path(__file__).parents[2]
 MEMORY = 1536 * 2**20
 """Bytes of address space, of which the program alone takes a part; two of the files would unpack to more."""
@@ -50,17 +52,19 @@ def text(content: str) -> Callable[[Path], object]:
     return lambda path: path.write_text(content)
 
 
-def million_shapes(path: Path) -> None:
+def too_many_shapes(path: Path) -> None:
     one = json.dumps(shape())
-    path.write_text(json.dumps(document())[:-1].replace('"shapes": []', f'"shapes": [{",".join([one] * 10**6)}]') + "}")
+    shapes = ",".join([one] * (LARGEST_FILE // len(one)))
+    path.write_text(json.dumps(document()).replace('"shapes": []', f'"shapes": [{shapes}]'))
 
 
-def million_points(path: Path) -> None:
-    write_json(path, document(shape(points=[[i % 100, i % 80] for i in range(10**6)], shape_type="polygon")))
+def many_points(path: Path) -> None:
+    # Enough that work by the square of their number would end at CPU_SECONDS.
+    write_json(path, document(shape(points=[[i % 100, i % 80] for i in range(200_000)], shape_type="polygon")))
 
 
 HOSTILE: dict[str, tuple[str, Callable[[Path], object]]] = {
-    "million-shapes.json": ("file-too-large", million_shapes),
+    "too-many-shapes.json": ("file-too-large", too_many_shapes),
     "gigabyte.json": ("file-too-large", sparse),
     "zero.json": ("unreadable-file", lambda path: path.symlink_to("/dev/zero")),
     "pipe.json": ("unreadable-file", lambda path: os.mkfifo(path)),
@@ -98,8 +102,7 @@ def test_folder_of_absurd_files_is_converted_in_bounded_time_and_memory(tmp_path
     (root / "bomb.png").write_bytes(bomb(30_000))
     for name, (_, make) in HOSTILE.items():
         make(root / name)
-    write_json(root / "million-points.json", document())
-    million_points(root / "million-points.json")
+    many_points(root / "many-points.json")
     command = [sys.executable, "-c", LIMITED, "convert", str(root), str(tmp_path / "data"), "--json"]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=600, check=False)
@@ -111,5 +114,5 @@ def test_folder_of_absurd_files_is_converted_in_bounded_time_and_memory(tmp_path
     assert missing == [], found
     with (tmp_path / "data" / "images.csv").open(newline="") as handle:
         sources = [row["source"] for row in csv.DictReader(handle)]
-    assert {"a-good.json", "m-good.json", "z-good.json", "million-points.json"} <= set(sources)
+    assert {"a-good.json", "m-good.json", "z-good.json", "many-points.json"} <= set(sources)
     assert json.loads(done.stdout)["images"] == len(sources)
