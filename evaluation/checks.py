@@ -80,11 +80,11 @@ def _checks_of_boxes(dataset: BoxDataset, boxes: Annotations | Detections, empty
     flat = (width < 0) | (height < 0) if empty_boxes else (width <= 0) | (height <= 0)
     must = "not be inverted" if empty_boxes else "have xmin < xmax and ymin < ymax"
     images, classes = len(dataset.images), len(dataset.classes)
-    if np.abs([xyxy.min(initial=0), xyxy.max(initial=0)]).max() <= FARTHEST:
-        # As nearly always; NaN is among the ends where it is anywhere.
-        endless = far = np.asarray(np.zeros(len(xyxy), np.bool_))
-    else:
-        endless, far = ~np.isfinite(xyxy).all(axis=1), (np.abs(xyxy) > FARTHEST).any(axis=1)
+    # As nearly always, nothing is far out; NaN is among the ends where it is anywhere.
+    near = bool(np.abs([xyxy.min(initial=0), xyxy.max(initial=0)]).max() <= FARTHEST)
+    fine = np.zeros(len(xyxy), np.bool_)
+    endless = fine if near else np.asarray(~np.isfinite(xyxy).all(axis=1))
+    far = fine if near else np.asarray((np.abs(xyxy) > FARTHEST).any(axis=1))
     return [
         _Check("image_row", f"be 0 to {images - 1}", _outside(boxes.image_row, images), boxes.image_row),
         _Check("class_id", f"be 0 to {classes - 1}", _outside(boxes.class_id, classes), boxes.class_id),
