@@ -3,18 +3,20 @@
 import json
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from annotations.csvtable import csv_text, read_csv
+from annotations.csvtable import Sparse, csv_text, read_csv
 from annotations.dataset import counts, read_dataset, table_hashes, write_dataset
 from annotations.detections import read_detections, write_detections
 from annotations.errors import AnnotationError, UsageError
 from annotations.findings import CODES, SEVERITIES, Finding, read_findings
 from annotations.tables import Annotations, BoxDataset, Detections, Images
+from annotations.words import Words
 
 IDS = ["NA", "001", "null", 'a,"b"', " é\r\n"]
 FINDING = Finding("clipped", "a.json", "shapes[3]", "NA", 'box "[1, 2]", clipped\nhere')
@@ -146,6 +148,53 @@ def test_columns_are_quoted_like_their_cells(tmp_path: Path) -> None:
     assert read_csv(tmp_path / "t.csv", ["plain"]).columns == dict(
         zip(header, [["1"], ["2"], ["3"], ["4"]], strict=True)
     )
+
+
+def test_columns_of_words_of_integers_and_of_many_floats_are_cells(tmp_path: Path) -> None:
+    words = Words(("a", 'b,"', "never"), np.array([0, 1, 0]))
+    floats = np.array([[0.1, 1e-9], [1 / 3, 1e22], [5e-324, 0.0]])
+    columns = [words, Sparse(np.array([7, -1, 0]), -1), floats, np.array(["x", "", "y,"])]
+    path = tmp_path / "t.csv"
+    path.write_bytes(csv_text(["word", "number", "low", "high", "text"], columns).encode())
+    table = read_csv(path, [])
+    assert table.columns["word"] == ["a", 'b,"', "a"]
+    assert table.columns["number"] == ["7", "", "0"]
+    assert table.columns["text"] == ["x", "", "y,"]
+    frame = pd.read_csv(path)
+    for place, name in enumerate(("low", "high")):
+        assert table.numbers(name).tobytes() == floats[:, place].tobytes()
+        assert frame[name].to_numpy().tobytes() == floats[:, place].tobytes()
+
+
+@pytest.mark.parametrize("rows", [0, 1, 1023, 1024, 1025, 3000])
+def test_table_of_any_length_comes_back(tmp_path: Path, rows: int) -> None:
+    values = np.random.default_rng(0).random((rows, 2))
+    text = csv_text(["row", "x", "y", "word"], [np.arange(rows), values, Words(("a",), np.zeros(rows, np.int64))])
+    (tmp_path / "t.csv").write_bytes(text.encode())
+    table = read_csv(tmp_path / "t.csv", [])
+    assert table.columns["row"] == [str(row) for row in range(rows)]
+    np.testing.assert_array_equal(table.numbers("y"), values[:, 1])
+
+
+def test_numbers_that_json_lacks_are_written_as_python_does() -> None:
+    assert csv_text(["x"], [np.array([1.5, np.nan, -np.inf])]) == "x\n1.5\nnan\n-inf\n"
+
+
+def test_columns_of_different_lengths_are_no_table() -> None:
+    with pytest.raises(ValueError, match=r"one length, got \[1, 2\]"):
+        csv_text(["a", "b"], [["x"], np.array([1, 2])])
+
+
+@pytest.mark.parametrize(
+    ("path", "moved"),
+    [("a.png", "../a.png"), ("sub/a.png", "../sub/a.png"), ("../a.png", "../../a.png"), ("sub/..", ".."),
+     ("sub//b/../a.png", "../sub/a.png"), ("data/a.png", "../data/a.png"), (".", "..")],
+)  # fmt: skip
+def test_paths_are_made_relative_to_the_dataset(tmp_path: Path, dataset: BoxDataset, path: str, moved: str) -> None:
+    paths = np.array([path, "x.png", "sub/y.png", "sub/z.png", "x.png"], np.str_)
+    there = replace(dataset, images=replace(dataset.images, path=paths))
+    write_dataset(tmp_path / "data", there, [], command="")
+    assert read_dataset(tmp_path / "data").images.path.tolist()[:3] == [moved, "../x.png", "../sub/y.png"]
 
 
 def test_empty_directory_is_a_destination(tmp_path: Path, dataset: BoxDataset) -> None:
