@@ -1,6 +1,6 @@
 """A box dataset as COCO JSON: one file a split, with what COCO has no place for under keys of our own."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from annotations.drawn import Patch
 from annotations.errors import AnnotationError
 from annotations.findings import Finding
 from annotations.label_images import Patches, dataset_patches, rows_by_image
+from annotations.not_kept import are_outlined
 from annotations.picture_files import PictureFiles, picture_names
 from annotations.rle import rle_of
 from annotations.tables import NO_PARENT, SPLITS, BoxDataset, pixels
@@ -26,7 +27,7 @@ def write_coco(aside: Path, final: Path, dataset: BoxDataset, pictures: PictureF
 
     Ids count from 1, images and annotations each through all files. Annotations have `parent_id` (an annotation's id),
     `group_id` and `shape_type` too, images `image_id`, `split`, `group` and `flags`, and `info` the parts. The
-    segmentation is a run-length code where the dataset has label images of its objects, else empty.
+    segmentation is a run-length code where the dataset has label images of its objects, else empty, which is told.
     """
     findings: list[Finding] = []
     folder = aside / FOLDER
@@ -34,6 +35,8 @@ def write_coco(aside: Path, final: Path, dataset: BoxDataset, pictures: PictureF
     images = _images(aside, final, dataset, pictures)
     order, bounds = rows_by_image(dataset.images, dataset.annotations)
     patches = dataset_patches(dataset)
+    if patches is None:
+        findings += _outlines_lost(dataset)
     boxes = _Boxes(dataset)
     for split in (*SPLITS, ""):
         rows = dataset.images.rows_of(split).tolist()
@@ -53,6 +56,13 @@ def write_coco(aside: Path, final: Path, dataset: BoxDataset, pictures: PictureF
         }
         (folder / f"instances_{split or 'all'}.json").write_bytes(orjson.dumps(content))
     return findings
+
+
+def _outlines_lost(dataset: BoxDataset) -> Iterator[Finding]:
+    count = int(np.count_nonzero(are_outlined(dataset)))
+    if count:
+        message = f"outlines of {count} boxes are left out, their boxes written; --masks instance, where the outlines"
+        yield Finding("not-kept", "", "", "", f"{message} are, writes segmentations")
 
 
 def _images(aside: Path, final: Path, dataset: BoxDataset, pictures: PictureFiles) -> list[dict[str, Any]]:

@@ -24,7 +24,9 @@ FINDINGS = "ppnlab-findings.csv"
 
 # Whoever loads these looks for the pictures inside the folder; the other forms name them where they lie.
 _DEMAND_PICTURES = frozenset({"yolo", "voc"})
-_EMBEDDED = ".embedded"
+_HOLDING_MASKS = ("boxes", "coco")
+_ASIDE = ".aside"
+"""Where pictures and label images lie while a form is written from them."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -90,7 +92,8 @@ def convert(
     `source_form` is one of forms.FORMS_IN or "auto", `target_form` one of forms.FORMS_OUT. What is damaged is refused
     by name and the rest is converted. `pictures` is a folder of pictures that lie apart from their annotations;
     `pictures_mode` says how another form than a box dataset gets them: by default copied for YOLO and VOC, and named
-    where they lie for the others. The findings lie in findings.csv, or beside another form in FINDINGS. `progress` is
+    where they lie for the others. `masks` are label images in a box dataset; in COCO, instance masks are the
+    segmentations. The findings lie in findings.csv, or beside another form in FINDINGS. `progress` is
     called with the number of files (or images) done and of all.
 
     Raises:
@@ -103,23 +106,30 @@ def convert(
     _check_target(target_form, masks, pictures_mode)
     refuse_existing(destination)
     form, beside = detect_form(source) if source_form == "auto" else Detected(source_form, [])
+    if first_pixel and form != "voc":
+        got = f"{first_pixel} for the form {form}"
+        raise UsageError(f"first_pixel: first_pixel must be 0 but to read VOC files, got {got}; VOC is written from 0")
     read = read_source(source, form, naming, options, progress)
     read = replace(read, findings=[*beside, *read.findings])
-    if form == "pairs" and target_form == "boxes" and masks is None:
+    if form == "pairs" and target_form in _HOLDING_MASKS and masks is None:
         masks = "instance"  # label images are what pairs are made of
+    if masks is not None and read.patches is None:
+        raise UsageError(f"masks: source must know the outlines of its objects, got boxes alone in the form {form}")
     if target_form == "boxes":
         dataset, findings = _write_boxes(destination, read, form, masks, command)
     else:
         mode = pictures_mode or ("copy" if target_form in _DEMAND_PICTURES else "reference")
-        dataset, findings = read.dataset, _write_form(destination, target_form, read, PictureFiles(mode))
+        dataset, findings = read.dataset, _write_form(destination, target_form, read, PictureFiles(mode), masks)
     return ConvertReport(dataset, tuple(findings), read.files, strict, form, target_form)
 
 
 def _check_target(form: str, masks: MaskKind | None, pictures_mode: Mode | None) -> None:
     if form not in FORMS_OUT:
         raise UsageError(f"form to write must be one of {', '.join(FORMS_OUT)}, got {form!r}")
-    if form != "boxes" and masks is not None:
-        raise UsageError(f"masks: label images must be for a box dataset, got the form {form}; convert in two steps")
+    if masks is not None and form not in _HOLDING_MASKS:
+        raise UsageError(f"masks: masks must be for a box dataset or COCO, got the form {form}; convert in two steps")
+    if form == "coco" and masks == "class":
+        raise UsageError("masks: COCO must have instance masks, got class; label images of classes fit a box dataset")
     if form == "boxes" and pictures_mode is not None:
         raise UsageError(f"pictures: a box dataset must name its pictures where they lie, got {pictures_mode}")
 
@@ -151,8 +161,6 @@ class _Attachments:
 def _write_boxes(
     destination: Path, read: Reading, form: str, masks: MaskKind | None, command: str
 ) -> tuple[BoxDataset, list[Finding]]:
-    if masks is not None and read.patches is None:
-        raise UsageError(f"masks: source must know the outlines of its objects, got boxes alone in the form {form}")
     # A box dataset keeps its label images: drawn again, for boxes may have been left out.
     kind = "instance" if masks is None and read.patches is not None and form == "boxes" else masks
     attach = _Attachments(read, kind)
@@ -160,14 +168,19 @@ def _write_boxes(
     return dataset, [*read.findings, *attach.findings]
 
 
-def _write_form(destination: Path, form: str, read: Reading, pictures: PictureFiles) -> list[Finding]:
+def _write_form(
+    destination: Path, form: str, read: Reading, pictures: PictureFiles, masks: MaskKind | None
+) -> list[Finding]:
     final = Path(os.path.realpath(destination))
     write = writer_of(form)
     try:
         with whole_directory(final) as aside:
-            dataset, found = _with_embedded(aside / _EMBEDDED, read, pictures)
+            dataset, found = _with_embedded(aside / _ASIDE, read, pictures)
+            if masks is not None:
+                dataset, lost = _with_label_images(aside / _ASIDE, dataset, read, masks)
+                found += lost
             told = write(aside, final, dataset, pictures)
-            shutil.rmtree(aside / _EMBEDDED, ignore_errors=True)
+            shutil.rmtree(aside / _ASIDE, ignore_errors=True)
             findings = [*read.findings, *found, *told, *pictures.findings]
             (aside / FINDINGS).write_bytes(findings_text(findings).encode())
     except OSError as error:
@@ -190,3 +203,16 @@ def _with_embedded(folder: Path, read: Reading, pictures: PictureFiles) -> tuple
         paths[row] = str(folder / written.path[row])
     pictures.copied = frozenset(rows)
     return replace(read.dataset, images=replace(images, path=np.array(paths, np.str_))), findings
+
+
+def _with_label_images(
+    folder: Path, dataset: BoxDataset, read: Reading, masks: MaskKind
+) -> tuple[BoxDataset, list[Finding]]:
+    """Return the dataset with its label images as files in `folder`, and what was found when they were drawn."""
+    if read.patches is None:
+        raise ValueError("masks must be of a reading that has patches")
+    from annotations.label_images import write_label_images
+
+    images, findings = write_label_images(folder, dataset.images, dataset.annotations, read.patches, masks)
+    labels = [str(folder / path) if path else "" for path in images.labels.tolist()]
+    return replace(dataset, images=replace(images, labels=np.array(labels, np.str_)), summary={}), findings

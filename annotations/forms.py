@@ -178,7 +178,7 @@ def detect_form(source: Path) -> Detected:
     unknown = found.pop(_UNKNOWN_JSON, None)
     if unknown is not None and not found:
         found["labelme"] = unknown  # a damaged file, most likely, which its reader refuses by name
-    candidates = [form for form in found if form in _DRAWN_BY_HAND] or list(found)
+    candidates = [form for form in _DRAWN_BY_HAND if form in found] or list(found)
     if len(candidates) == 1:
         return Detected(candidates[0], [])
     if not candidates:

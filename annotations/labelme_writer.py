@@ -1,6 +1,7 @@
 """A box dataset to Labelme files, one an image, which Labelme 5 to 7 open: rectangles, groups, the split as a flag."""
 
 import posixpath
+import shlex
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -99,6 +100,12 @@ class _Writer:
             if self.counts[code]:
                 text = message.format(count=self.counts[code], first=self.first[code])
                 yield Finding(code if code in _OWN_CODES else "not-kept", "", "", "", text)
+        if np.isin(self.dataset.annotations.class_id, self.dataset.part_class_ids).any():
+            said = ",".join(f"{part}:{whole}" for part, whole in self.dataset.parts.items())
+            message = (
+                f"Labelme has no place for which labels are parts; say --parts {shlex.quote(said)} when it is read"
+            )
+            yield Finding("not-kept", "", "", "", message)
 
     def _size(self, row: int) -> tuple[int, int]:
         frame = int(self.dataset.images.width[row]), int(self.dataset.images.height[row])

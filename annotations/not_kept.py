@@ -10,7 +10,7 @@ from annotations.findings import Finding
 from annotations.labelme import SPLIT_OF_FLAG
 from annotations.tables import NO_PARENT, BoxDataset, Images
 
-Fact = Literal["parents", "groups", "outlines", "crowd", "ignore", "flags", "image groups"]
+Fact = Literal["parents", "groups", "outlines", "crowd", "ignore", "flags", "image groups", "label images"]
 """What a dataset knows besides pictures, boxes, labels and splits."""
 
 _COUNTED: Mapping[Fact, tuple[str, Callable[[BoxDataset], NDArray[np.bool_]]]] = {
@@ -18,14 +18,20 @@ _COUNTED: Mapping[Fact, tuple[str, Callable[[BoxDataset], NDArray[np.bool_]]]] =
     "groups": ("group_id", lambda data: data.annotations.group_id != ""),
     "outlines": (
         "how an object was outlined (polygon, circle and so on); its box is written",
-        lambda data: ~np.isin(data.annotations.shape_type, ["rectangle", ""]),
+        lambda data: are_outlined(data),
     ),
     "crowd": ("that a box stands for many objects (crowd)", lambda data: data.annotations.crowd),
     "ignore": ("that a box is not to be counted (ignore)", lambda data: data.annotations.ignore),
     "flags": ("flags", lambda data: np.array([bool(other_flags(text)) for text in data.images.flags.tolist()], bool)),
     "image groups": ("the group of an image", lambda data: data.images.group != ""),
+    "label images": ("label images", lambda data: data.images.labels != ""),
 }
-_OF_IMAGES = ("flags", "image groups")
+_OF_IMAGES = ("flags", "image groups", "label images")
+
+
+def are_outlined(dataset: BoxDataset) -> NDArray[np.bool_]:
+    """Return the (N,) mask of the boxes whose objects were outlined by more than a rectangle."""
+    return ~np.isin(dataset.annotations.shape_type, ["rectangle", ""])
 
 
 def facts_not_kept(form: str, dataset: BoxDataset, kept: Sequence[Fact] = ()) -> Iterator[Finding]:

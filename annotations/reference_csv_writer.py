@@ -72,5 +72,3 @@ def _not_kept(dataset: BoxDataset, is_part: NDArray[np.bool_]) -> Iterator[Findi
     if unlinked:
         message = f"{_NAME} has no place for whose part a class without any parent is: {', '.join(unlinked[:20])}"
         yield Finding("not-kept", "", "", "", message)
-    if (dataset.images.labels != "").any():
-        yield Finding("not-kept", "", "", "", f"{_NAME} has no place for label images")

@@ -7,13 +7,14 @@ import numpy as np
 import pytest
 from annotation_files import document, shape, write_json, write_png
 from form_sets import assert_same_boxes, box_dataset, found_codes
+from PIL import Image
 
 from annotations.convert import FINDINGS, convert
 from annotations.csvtable import read_csv
 from annotations.dataset import read_dataset, write_dataset
 from annotations.errors import AnnotationError, UsageError
 from annotations.findings import COLUMNS
-from annotations.forms import FORMS_OUT
+from annotations.forms import FORMS_OUT, MaskKind
 from annotations.label_files import read_label_image
 from annotations.tables import BoxDataset
 
@@ -208,3 +209,70 @@ def test_the_summary_counts_refused_images_once_each(tmp_path: Path) -> None:
     write_json(tmp_path / "t.json", {"images": images, "annotations": entries, "categories": [{"id": 1, "name": "a"}]})
     summary = convert(tmp_path / "t.json", tmp_path / "out").summary()
     assert (summary["from"], summary["to"], summary["refused"], summary["images"]) == ("coco", "boxes", 2, 1)
+
+
+def outlined_source(root: Path) -> Path:
+    triangle = shape(points=[[10, 10], [40, 10], [10, 40]], shape_type="polygon")
+    write_json(root / "in" / "a.json", document(triangle, imagePath="a.png"))
+    write_png(root / "in" / "a.png")
+    return root / "in"
+
+
+def test_outlines_become_segmentations_in_coco_where_masks_are_wanted(tmp_path: Path) -> None:
+    source = outlined_source(tmp_path)
+    report = convert(source, tmp_path / "out", target_form="coco", masks="instance")
+    assert report.findings == ()
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["annotations", FINDINGS]
+    in_two_steps = convert(source, tmp_path / "data", masks="instance")
+    convert(tmp_path / "data", tmp_path / "two", target_form="coco")
+    direct, two = (
+        json.loads((tmp_path / name / "annotations/instances_all.json").read_bytes()) for name in ("out", "two")
+    )
+    assert direct["annotations"][0]["segmentation"]["counts"]
+    assert direct["annotations"] == two["annotations"]
+    convert(tmp_path / "out", tmp_path / "back", masks="instance", pictures=source)
+    drawn, back = (read_label_image(tmp_path / name / "labels/a.png", (100, 80)) for name in ("data", "back"))
+    assert in_two_steps.findings == ()
+    np.testing.assert_array_equal(back, drawn)
+
+
+def test_outlines_that_coco_is_not_given_are_told(tmp_path: Path) -> None:
+    report = convert(outlined_source(tmp_path), tmp_path / "out", target_form="coco")
+    (finding,) = report.findings
+    assert finding.code == "not-kept"
+    assert "outlines of 1 boxes" in finding.message
+    assert "--masks instance" in finding.message
+
+
+@pytest.mark.parametrize("form", ["labelme", "csv", "yolo", "voc"])
+def test_label_images_that_a_form_cannot_hold_are_told(tmp_path: Path, form: str) -> None:
+    convert(outlined_source(tmp_path), tmp_path / "data", masks="instance")
+    report = convert(tmp_path / "data", tmp_path / "out", target_form=form)
+    assert any("no place for label images" in finding.message for finding in report.findings)
+
+
+@pytest.mark.parametrize(
+    ("form", "masks"), [*((form, "instance") for form in ("yolo", "voc", "csv", "labelme")), ("coco", "class")]
+)
+def test_masks_for_a_form_that_cannot_hold_them_are_a_mistake(tmp_path: Path, form: str, masks: MaskKind) -> None:
+    with pytest.raises(UsageError, match="masks: "):
+        convert(outlined_source(tmp_path), tmp_path / "out", target_form=form, masks=masks)
+    assert not (tmp_path / "out").exists()
+
+
+def test_pictures_with_label_images_keep_them_in_coco(tmp_path: Path) -> None:
+    write_png(tmp_path / "in" / "images" / "a.png", (8, 6))
+    (tmp_path / "in" / "masks").mkdir()
+    labels = np.zeros((6, 8), np.uint8)
+    labels[1:4, 2:5] = 7
+    Image.fromarray(labels).save(tmp_path / "in" / "masks" / "a.png")
+    convert(tmp_path / "in", tmp_path / "out", target_form="coco", pictures_mode="copy")
+    convert(tmp_path / "out", tmp_path / "back", masks="instance")
+    back = read_label_image(tmp_path / "back" / "labels/a.png", (8, 6))
+    np.testing.assert_array_equal(back, labels // 7)
+
+
+@pytest.mark.parametrize("target", ["boxes", "voc"])
+def test_the_first_pixel_of_a_form_that_has_no_other_is_a_mistake(tmp_path: Path, target: str) -> None:
+    with pytest.raises(UsageError, match="first_pixel must be 0 but to read VOC"):
+        convert(outlined_source(tmp_path), tmp_path / "out", target_form=target, first_pixel=1)
