@@ -12,7 +12,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 import click
 
@@ -22,7 +22,9 @@ if TYPE_CHECKING:
     from annotations.findings import Finding
     from annotations.splits import Seed
     from annotations.tables import BoxDataset, Detections
+    from detector.budget import Budget
     from detector.loop import Watcher
+    from detector.run_lock import Owner
     from detector.training import Trained
     from evaluation.figures import Metrics, ScoreSettings
 
@@ -94,6 +96,15 @@ _settings = [
     click.option(
         "--set", "assignments", multiple=True, metavar="KEY=VALUE", help="One setting; wins over --config. Repeatable."
     ),
+]
+_budget = [
+    click.option(
+        "--stop-after", metavar="8h", help="Stop, with everything saved, after so long: 8h, 1h30m, 90 (minutes)."
+    ),
+    click.option("--stop-at", metavar="07:00", help="Stop, with everything saved, at the next such time of day."),
+    click.option("--max-steps", type=click.IntRange(min=1), help="Stop, with everything saved, after so many updates."),
+    click.option("--requeue", is_flag=True, help="Exit with status 0, not 130, when stopped before the end."),
+    click.option("--nice", type=click.IntRange(0, 19), help="Let other programs go first: 19 lets all."),
 ]
 _weights = click.option(
     "--weights", type=click.Choice(["best", "last"]), default="best", show_default=True, help="Which weights."
@@ -534,9 +545,16 @@ def _show_config(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:
     callback=_show_config,
     help="Print all settings with their meaning and default.",
 )
+@_with(_budget)
 @_json
 def train(
-    dataset: Path, run: Path, config: Path | None, assignments: tuple[str, ...], resume_it: bool, as_json: bool
+    dataset: Path,
+    run: Path,
+    config: Path | None,
+    assignments: tuple[str, ...],
+    resume_it: bool,
+    as_json: bool,
+    **bounds: Any,  # noqa: ANN401
 ) -> None:
     """Train a detector on the train images of a dataset.
 
@@ -554,9 +572,9 @@ def train(
     settings = settings.changed(parse_assignments(assignments), "--set")
     if resume_it and run.exists():
         changes = {**(read_toml(config) if config else {}), **parse_assignments(assignments)}
-        _finish(_resumed(run, changes, dataset), as_json)
+        _finish(_resumed(run, changes, dataset, _bounded(bounds)), as_json)
         return
-    _finish(_trained(dataset, run, settings), as_json)
+    _finish(_trained(dataset, run, settings, _bounded(bounds)), as_json)
 
 
 @main.command()
@@ -564,8 +582,16 @@ def train(
 @click.option("--epochs", type=click.IntRange(min=1), help="Train to this many epochs in all.")
 @click.option("--set", "assignments", multiple=True, metavar="KEY=VALUE", help="Change a setting for the rest.")
 @click.option("--data", type=_PATH, help="Where the dataset lies now.")
+@_with(_budget)
 @_json
-def resume(run: Path, epochs: int | None, assignments: tuple[str, ...], data: Path | None, as_json: bool) -> None:
+def resume(
+    run: Path,
+    epochs: int | None,
+    assignments: tuple[str, ...],
+    data: Path | None,
+    as_json: bool,
+    **bounds: Any,  # noqa: ANN401
+) -> None:
     """Go on with a training from its newest whole checkpoint.
 
     The result is that of a training which never stopped.
@@ -579,21 +605,44 @@ def resume(run: Path, epochs: int | None, assignments: tuple[str, ...], data: Pa
     changes: dict[str, Any] = dict(parse_assignments(assignments))
     if epochs is not None:
         changes["epochs"] = epochs
-    _finish(_resumed(run, changes, data), as_json)
+    _finish(_resumed(run, changes, data, _bounded(bounds)), as_json)
 
 
-def _trained(dataset: Path, run: Path, settings: Any) -> "Trained":  # noqa: ANN401
+class _Bounds(NamedTuple):
+    """How long this process may train, and the status that it leaves with when that, or somebody, stops it."""
+
+    budget: "Budget | None" = None
+    status: int = INTERRUPTED
+
+
+def _bounded(options: Mapping[str, Any]) -> _Bounds:
+    from datetime import datetime
+
+    from detector.budget import budget
+
+    if options["nice"]:
+        os.nice(options["nice"])
+    now = datetime.now().astimezone()
+    allowed = budget(options["stop_after"], options["stop_at"], options["max_steps"], now)
+    return _Bounds(allowed, 0 if options["requeue"] else INTERRUPTED)
+
+
+def _trained(dataset: Path, run: Path, settings: Any, bounds: _Bounds = _Bounds()) -> "Trained":  # noqa: ANN401, B008
     from detector.training import start
 
     monitor, command = _monitor(), _command_line()
-    return _unless_interrupted(run, lambda watch: start(dataset, run, settings, monitor, watch, command))
+    return _unless_interrupted(
+        run, lambda watch: start(dataset, run, settings, monitor, watch, command, bounds.budget), bounds.status
+    )
 
 
-def _resumed(run: Path, changes: Mapping[str, Any], data: Path | None) -> "Trained":
+def _resumed(run: Path, changes: Mapping[str, Any], data: Path | None, bounds: _Bounds) -> "Trained":
     from detector.training import go_on
 
     monitor = _monitor()
-    return _unless_interrupted(run, lambda watch: go_on(run, changes, data, monitor, watch))
+    return _unless_interrupted(
+        run, lambda watch: go_on(run, changes, data, monitor, watch, bounds.budget), bounds.status
+    )
 
 
 def _monitor() -> Any:  # noqa: ANN401
@@ -602,7 +651,7 @@ def _monitor() -> Any:  # noqa: ANN401
     return monitor_ap
 
 
-def _unless_interrupted(run: Path, work: Callable[["Watcher"], "Trained"]) -> "Trained":
+def _unless_interrupted(run: Path, work: Callable[["Watcher"], "Trained"], status: int) -> "Trained":
     from detector.progress_bar import ProgressBar
     from detector.stopping import Interrupted
 
@@ -611,12 +660,12 @@ def _unless_interrupted(run: Path, work: Callable[["Watcher"], "Trained"]) -> "T
         with ProgressBar() as watch:
             return work(watch)
     except Interrupted as stop:
-        _leave(f"Stopped: {stop}", run)
+        _leave(f"Stopped: {stop}", run, status)
     except KeyboardInterrupt:
         # While the network was loading, or a second Ctrl-C that would not wait for the step to end.
         if not (run / "config.json").exists():
             raise
-        _leave("Stopped at once; what was saved before is whole", run)
+        _leave("Stopped at once; what was saved before is whole", run, INTERRUPTED)
 
 
 def _announce_network() -> None:
@@ -625,9 +674,9 @@ def _announce_network() -> None:
         click.echo("loading the network ...", err=True)
 
 
-def _leave(how: str, run: Path) -> NoReturn:
+def _leave(how: str, run: Path, status: int) -> NoReturn:
     click.echo(f"{how}. Go on with: ppnlab resume {shlex.quote(str(run))}", err=True)
-    sys.exit(INTERRUPTED)
+    sys.exit(status)
 
 
 def _next(command: str, run: Path) -> str:
@@ -647,6 +696,97 @@ def _finish(done: "Trained", as_json: bool) -> None:
     )
     text = f"{done.epochs} epochs in {done.run.path}; best: {best}\n{_next('evaluate', done.run.path)}"
     _print_json_or(as_json, values, lambda: text)
+
+
+@main.command()
+@click.argument("runs", type=_PATH, nargs=-1)
+@_json
+def status(runs: tuple[Path, ...], as_json: bool) -> None:
+    """Tell how far trainings are.
+
+    From any terminal or machine that sees their folders; without RUNS, those in the current folder. Time left is
+    that of the training steps, without validations.
+
+    \b
+    Example:
+        ppnlab status run1 run2
+    """
+    from annotations.text_table import text_table
+    from detector.status import RunStatus, status_lines
+
+    found = runs or tuple(sorted(path.parent for path in Path().glob("*/config.json")))
+    if not found:
+        raise PpnlabError(f"{Path.cwd()}: folder must hold runs, got none; name some: ppnlab status RUN")
+    told = [RunStatus.of(run) for run in found]
+    values = {"schema": 1, "runs": [one.to_json() for one in told]}
+    _print_json_or(as_json, values, lambda: "\n".join(text_table(*status_lines(told))))
+
+
+@main.command()
+@click.argument("run", type=_PATH)
+@click.option("--after-epoch", is_flag=True, help="Let the epoch end first.")
+@_json
+def stop(run: Path, after_epoch: bool, as_json: bool) -> None:
+    """Stop a training that is going.
+
+    From any terminal or machine that sees its folder. It ends its step (or its epoch), saves everything, and can
+    be gone on with.
+
+    \b
+    Example:
+        ppnlab stop run
+    """
+    from detector.steering import ask_to_stop
+
+    owner = _going(run)
+    ask_to_stop(run, "epoch" if after_epoch else "now")
+    when = "after this epoch" if after_epoch else "after this step"
+    values = {"schema": 1, "run": str(run), "when": when, "owner": str(owner)}
+    _print_json_or(as_json, values, lambda: f"asked {owner}, to stop {when}")
+
+
+@main.command(name="set")
+@click.argument("run", type=_PATH)
+@click.argument("assignments", nargs=-1, required=True, metavar="KEY=VALUE...")
+@_json
+def set_live(run: Path, assignments: tuple[str, ...], as_json: bool) -> None:
+    """Change settings of a training that is going.
+
+    From any terminal or machine that sees its folder. The change is made at its next step and recorded; for a
+    training that has stopped there is `ppnlab resume --set`.
+
+    \b
+    Example:
+        ppnlab set run learning_rate=1e-4
+    """
+    from detector.run_directory import Run
+    from detector.settings import parse_assignments
+    from detector.steering import ask_to_change
+    from detector.training import settings_of
+
+    owner = _going(run)
+    values = parse_assignments(assignments)
+    new = ask_to_change(run, values, settings_of(Run(run).config())).to_json()
+    asked = {name: new[name] for name in values}
+    told = ", ".join(f"{name}={value}" for name, value in asked.items())
+    _print_json_or(
+        as_json,
+        {"schema": 1, "run": str(run), "settings": asked, "owner": str(owner)},
+        lambda: f"asked {owner}: {told}",
+    )
+
+
+def _going(run: Path) -> "Owner":
+    from detector.run_directory import Run
+    from detector.run_lock import owner_of
+
+    Run(run).config()
+    owner = owner_of(run)
+    if owner is None:
+        raise PpnlabError(
+            f"{run}: run must be in training, got none that trains it; `ppnlab status` tells how far it is"
+        )
+    return owner
 
 
 @main.command()
