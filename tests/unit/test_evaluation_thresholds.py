@@ -1,8 +1,17 @@
 import numpy as np
 import pytest
 
+from annotations.errors import UsageError
 from evaluation.curves import Curve
-from evaluation.thresholds import DEFAULT, Threshold, best_f1_threshold, choose_threshold
+from evaluation.thresholds import (
+    DEFAULT,
+    Threshold,
+    ThresholdRule,
+    best_f1_threshold,
+    choose_threshold,
+    floor_threshold,
+    parse_threshold,
+)
 
 
 def curve(rows: list[tuple[float, bool]], truth: int) -> Curve:
@@ -68,3 +77,67 @@ def test_choose_threshold_goes_by_val_and_never_by_test_beside_others(
 
 def test_a_given_threshold_is_taken() -> None:
     assert choose_threshold({"val": GOOD}, 0.25) == Threshold(0.25, "given")
+
+
+# Precision and recall after 1, 2, 3, 4, 5 detections: 1 and .25; 1 and .5; .67 and .5; .75 and .75; .6 and .75.
+FIVE = curve([(0.9, True), (0.8, True), (0.7, False), (0.6, True), (0.5, False)], 4)
+
+
+@pytest.mark.parametrize(
+    ("rule", "expected"),
+    [
+        ("precision>=0.95", (0.8, True)),
+        ("precision>=0.75", (0.6, True)),
+        ("precision>=0.1", (0.6, True)),
+        ("recall>=0.5", (0.8, True)),
+        ("recall>=0.51", (0.6, True)),
+        ("recall>=0.1", (0.8, True)),
+        # No threshold finds more than three of four: the nearest is said to be just that.
+        ("recall>=0.9", (0.6, False)),
+    ],
+)
+def test_a_floor_gives_the_best_of_the_other_figure(rule: str, expected: tuple[float, bool]) -> None:
+    parsed = parse_threshold(rule)
+    assert isinstance(parsed, ThresholdRule)
+    assert floor_threshold(FIVE, parsed) == expected
+    assert choose_threshold({"val": FIVE, "test": GOOD}, parsed) == Threshold(expected[0], "val", expected[1])
+
+
+def test_a_floor_of_precision_that_is_not_reached_gives_the_highest_precision() -> None:
+    one = curve([(0.9, False), (0.8, True), (0.7, True), (0.6, False)], 2)
+    assert floor_threshold(one, ThresholdRule("precision", 0.9)) == (0.7, False)
+
+
+def test_a_floor_does_not_cut_inside_a_tie() -> None:
+    one = curve([(0.9, True), (0.8, True), (0.8, False)], 3)
+    assert floor_threshold(one, ThresholdRule("precision", 0.9)) == (0.9, True)
+
+
+@pytest.mark.parametrize("one", [EMPTY, NOT_FOUND, curve([], 2), curve([(0.5, False)], 0)])
+def test_a_floor_where_nothing_was_found_chooses_nothing(one: Curve) -> None:
+    assert floor_threshold(one, ThresholdRule("recall", 0.5)) is None
+    assert choose_threshold({"val": one, "test": GOOD}, ThresholdRule("recall", 0.5)) == Threshold(DEFAULT, "default")
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("0.5", 0.5),
+        ("best-f1", ThresholdRule()),
+        ("precision>=0.95", ThresholdRule("precision", 0.95)),
+        (" recall >= .9 ", ThresholdRule("recall", 0.9)),
+    ],
+)
+def test_a_threshold_is_read_as_it_is_written(text: str, expected: float | ThresholdRule) -> None:
+    assert parse_threshold(text) == expected
+
+
+@pytest.mark.parametrize("text", ["", "nan", "inf", "best", "precision>0.9", "precision>=1.5", "recall>=0", "f1>=0.5"])
+def test_a_threshold_that_says_nothing_is_a_usage_error(text: str) -> None:
+    with pytest.raises(UsageError, match="threshold must"):
+        parse_threshold(text)
+
+
+@pytest.mark.parametrize("text", ["best-f1", "precision>=0.95", "recall>=0.5"])
+def test_a_rule_is_written_as_it_is_read(text: str) -> None:
+    assert str(parse_threshold(text)) == text
