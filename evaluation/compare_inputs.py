@@ -62,12 +62,13 @@ def read_inputs(places: Sequence[Path], truth: Path | None = None) -> Comparison
         )
     where = truth if truth is not None else _truth_of(given)
     _check_same_truth(given, where)
+    splits = [_splits(one.metrics) for one in given]
     dataset = read_truth(where)
-    sides = []
-    for name, one in zip(names, given, strict=True):
-        if one.detections is not None:
-            found = read_results(one.detections, dataset)
-            sides.append(Side(name, found, _splits(one.metrics), str(one.detections)))
+    sides = [
+        Side(name, read_results(one.detections, dataset), of, str(one.detections))
+        for name, one, of in zip(names, given, splits, strict=True)
+        if one.detections is not None
+    ]
     return ComparisonInputs(dataset, sides)
 
 
