@@ -37,7 +37,7 @@ def _cpu() -> float:
     return usage.ru_utime + usage.ru_stime
 
 
-def _draw(images: int, classes: int, truths: int, found: int) -> dict[str, Any]:
+def draw(images: int, classes: int, truths: int, found: int) -> dict[str, Any]:
     """Return the columns of a set: a third of the detections near a truth, the others anywhere; boxes xywh pixels."""
     import numpy as np
 
@@ -74,7 +74,7 @@ def _draw(images: int, classes: int, truths: int, found: int) -> dict[str, Any]:
 def _write(name: str, scratch: str) -> dict[str, Any]:
     import numpy as np
 
-    drawn = _draw(*SETS[name])
+    drawn = draw(*SETS[name])
     truth, found = drawn["truth"], drawn["found"]
     area = truth["box"][:, 2] * truth["box"][:, 3]
     columns = zip(*(truth[key].tolist() for key in ("image", "label", "box", "crowd")), area.tolist(), strict=True)
@@ -95,7 +95,7 @@ def _write(name: str, scratch: str) -> dict[str, Any]:
     return {}
 
 
-def _tables(truth: dict[str, Any], found: dict[str, Any], images: int, classes: int) -> tuple[Any, Any]:
+def tables(truth: dict[str, Any], found: dict[str, Any], images: int, classes: int) -> tuple[Any, Any]:
     """Return our tables of a set."""
     import numpy as np
 
@@ -142,7 +142,8 @@ def _score(dataset: Any, detections: Any) -> dict[str, Any]:  # noqa: ANN401
     whole = values[0]
     figures = [whole, whole[AT_50], whole[AT_75], *values[1:]]
     steps = {"check": checked - begin, "pairs": paired - checked, "match and AP": _cpu() - paired}
-    return {"figures": [float(np.nanmean(figure)) for figure in figures], "steps": _rounded(steps)}
+    seconds = _cpu() - begin
+    return {"cpu": seconds, "figures": [float(np.nanmean(figure)) for figure in figures], "steps": _rounded(steps)}
 
 
 def _rounded(steps: dict[str, float]) -> dict[str, float]:
@@ -158,7 +159,8 @@ def _ours_from_json(name: str, scratch: str) -> dict[str, Any]:
     detections = read_results(Path(scratch, f"{name}_results.json"), dataset)
     reading = _rounded({"import": begin, "truth": read - begin, "results": _cpu() - read})
     scored = _score(dataset, detections)
-    return {**scored, "steps": {**reading, **scored["steps"]}}
+    # All that the process cost.
+    return {**scored, "cpu": _cpu(), "steps": {**reading, **scored["steps"]}}
 
 
 def _ours_from_arrays(name: str, scratch: str) -> dict[str, Any]:
@@ -169,19 +171,15 @@ def _ours_from_arrays(name: str, scratch: str) -> dict[str, Any]:
             part: {key.removeprefix(f"{part}_"): stored[key] for key in stored.files if key.startswith(part)}
             for part in ("truth", "found")
         }
-    dataset, detections = _tables(parts["truth"], parts["found"], *SETS[name][:2])
-    before = _cpu()
-    scored = _score(dataset, detections)
-    return {"cpu": _cpu() - before, **scored}
+    dataset, detections = tables(parts["truth"], parts["found"], *SETS[name][:2])
+    return _score(dataset, detections)
 
 
 def _grow(count: str) -> dict[str, Any]:
     found = int(count)
-    drawn = _draw(found // 200, 20, found // 20, found)
-    dataset, detections = _tables(drawn["truth"], drawn["found"], drawn["images"], drawn["classes"])
-    before = _cpu()
-    scored = _score(dataset, detections)
-    return {"cpu": _cpu() - before, **scored}
+    drawn = draw(found // 200, 20, found // 20, found)
+    dataset, detections = tables(drawn["truth"], drawn["found"], drawn["images"], drawn["classes"])
+    return _score(dataset, detections)
 
 
 def _hotcoco(name: str, scratch: str) -> dict[str, Any]:

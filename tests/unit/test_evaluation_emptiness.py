@@ -194,3 +194,10 @@ def test_scores_outside_0_to_1_have_no_calibration_and_a_reason() -> None:
     split = evaluate_splits(dataset(table, TRUTH), detections(table, [(0, 0, BOX, 3.5)])).splits["all"]
     assert (split.ece, split.mce, split.calibration) == (None, None, None)
     assert split.undefined["ece"] == split.undefined["mce"] == "scores-outside-0-1"
+
+
+def test_the_table_in_the_docs_is_the_one_of_the_code() -> None:
+    page = (Path(evaluation.emptiness.__file__).parents[1] / "docs" / "scoring.md").read_text(encoding="utf-8")
+    table = [line for line in (evaluation.emptiness.__doc__ or "").splitlines() if line.startswith("|")]
+    assert len(table) == 6
+    assert "\n".join(table) in page
