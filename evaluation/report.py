@@ -32,7 +32,7 @@ from evaluation.figures import Metrics
 from evaluation.gallery import DRAWN, GalleryImage, images_of_kind, pictures_of, worst_images
 from evaluation.part_scores import PartReport, part_report
 from evaluation.remarks import remarks
-from evaluation.report_figures import by_slice, confusions
+from evaluation.report_figures import by_slice, confusions, headline_rows
 from evaluation.result_tables import calibration_csv, confusion_csv, errors_csv, per_class_csv, per_image_csv
 
 if TYPE_CHECKING:
@@ -51,7 +51,11 @@ _FILTERS = {
     "several_sizes": report_figures.sizes_with_objects,
 }
 _WORDS = {
-    **{name.lower(): value for name, value in vars(report_figures).items() if name.endswith(("_ROWS", "_TEXTS"))},
+    **{
+        name.lower(): value
+        for name, value in vars(report_figures).items()
+        if name.endswith(("_ROWS", "_TEXTS")) and name[0] != "_"
+    },
     "part_precisions": report_figures.PART_PRECISIONS,
     "most_cells": report_figures.MOST_CELLS,
     "drawn_texts": DRAWN,
@@ -167,6 +171,7 @@ def _page_html(
         metrics=metrics,
         splits=metrics.splits,
         gaps=metrics.gaps,
+        headline_rows=headline_rows(metrics),
         remarks=remarks(metrics, parts),
         charts=_class_charts(dataset, metrics),
         most_charts=_MOST_CHARTS,

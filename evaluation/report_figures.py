@@ -1,7 +1,9 @@
 """How figures stand in the report's tables: which rows there are, and what a cell says."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
+
+import numpy as np
 
 from annotations.tables import SPLITS
 from evaluation.emptiness import MEANINGS
@@ -18,7 +20,7 @@ FIGURES = {
 }
 AT_THRESHOLD = {"tp": "Found (TP)", "fp": "False positives (FP)", "fn": "Missed (FN)"}
 RATES = {"fp_per_image": "FP an image", "fp_per_image_without_truth": "FP an image without objects"}
-HEADLINE_ROWS = {
+_HEADLINE_ROWS = {
     **FIGURES,
     **AT_THRESHOLD,
     **RATES,
@@ -38,8 +40,8 @@ CLASS_ROWS = {
     "truth": "Objects",
     "detections": "Detections, any score",
 }
-UNCOUNTED_ROWS = {"ignored_truth": "Ignored objects", "ignored_detections": "Detections on them"}
-"""Rows that are shown only where something is ignored."""
+_TIES_ROW = {"ap50_ties": "AP@.5 over all orders of equal scores"}
+_IGNORED_ROWS = {"ignored_truth": "Ignored objects", "ignored_detections": "Detections on ignored objects"}
 PART_ROWS = {
     "complete_share": ("Objects found with all their parts", "complete", "objects"),
     "orphan_share": ("Orphans: parts that name no detected object", "orphans", "parts"),
@@ -65,6 +67,16 @@ GAP_ROWS = FIGURES
 MOST_CELLS = 12
 """Classes up to which the whole confusion matrix is shown; of more, the confusions that are most frequent."""
 MOST_CONFUSIONS = 20
+
+
+def headline_rows(metrics: Metrics) -> dict[str, str]:
+    """Return the rows of the summary: what ties and ignored truth do is there only where they do something."""
+    splits = list(metrics.splits.values())
+    ends = [split.ap50_ties for split in splits if split.ap50_ties is not None]
+    rows = dict(_TIES_ROW) if any(figure_text(end.low) != figure_text(end.high) for end in ends) else {}
+    ignored = any(split.ignored_truth or split.ignored_detections for split in splits)
+    first = {"ap50": _HEADLINE_ROWS["ap50"]}
+    return {**first, **rows, **_HEADLINE_ROWS, **(_IGNORED_ROWS if ignored else {})}
 
 
 def figure_text(value: object) -> str:
@@ -107,22 +119,20 @@ def by_slice(metrics: Metrics, kind: str) -> dict[str, dict[str, Any]]:
 
 
 def confusions(metrics: Metrics) -> dict[str, list[tuple[str, str, int]]]:
-    """Return for each split its most frequent confusions: what is there, what was found, how often; the most first."""
+    """Return for each split its most frequent confusions: what is there, what was found, how often; the most first.
+
+    An empty name is background.
+    """
     result = {}
     for split, figures in metrics.splits.items():
-        labels, counts = figures.confusion["labels"], figures.confusion["counts"]
+        labels, counts = [*figures.classes, ""], np.array(figures.confusion["counts"], np.int64)
         cells = [
-            (str(labels[row]), str(labels[column]), int(count))
-            for row, line in enumerate(_lines(counts))
-            for column, count in enumerate(line)
-            if count and row != column
+            (labels[row], labels[column], int(counts[row, column]))
+            for row, column in np.argwhere(counts).tolist()
+            if row != column
         ]
         result[split] = sorted(cells, key=lambda cell: -cell[2])[:MOST_CONFUSIONS]
     return result
-
-
-def _lines(counts: Sequence[object]) -> list[list[int]]:
-    return [[int(cell) for cell in line] for line in counts if isinstance(line, Sequence)]
 
 
 def sizes_with_objects(slices: Mapping[str, Mapping[str, Any]]) -> bool:

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pandas
 import pytest
-from evaluation_sets import Row, dataset, detections, images, random_set
+from evaluation_sets import Row, dataset, detections, images, marked, random_set
 from PIL import Image
 
 import evaluation.report
@@ -29,6 +29,7 @@ from evaluation.metrics import evaluate_splits
 from evaluation.part_scores import part_report
 from evaluation.remarks import remarks
 from evaluation.report import PageSettings, page_html, write_report
+from evaluation.report_figures import by_slice, headline_rows
 from evaluation.result_tables import calibration_csv, confusion_csv, errors_csv, per_class_csv, per_image_csv
 from evaluation.thresholds import parse_threshold
 
@@ -517,3 +518,27 @@ def test_parts_that_never_name_an_object_are_spoken_of() -> None:
     said = " ".join(remarks(metrics, part_report(truth, found, metrics)))
     assert "No detected part on test names its object" in said
     assert "names its object" not in " ".join(remarks(metrics))
+
+
+def test_what_ties_and_ignored_objects_do_is_a_row_only_where_they_do_something() -> None:
+    table = images(2)
+    truth = dataset(table, [(0, 0, BOX), (1, 0, BOX)])
+    tied = detections(table, [(0, 0, AWAY, 0.9), (0, 0, BOX, 0.9), (1, 0, BOX, 0.8)])
+    plain = headline_rows(evaluate_splits(truth, detections(table, [(0, 0, BOX, 0.9)])))
+    assert list(plain)[:2] == ["ap50", "ap75"]
+    assert "ignored_truth" not in plain
+    rows = headline_rows(evaluate_splits(marked(truth, ignore=[False, True]), tied))
+    assert list(rows)[:3] == ["ap50", "ap50_ties", "ap75"]
+    assert list(rows)[-2:] == ["ignored_truth", "ignored_detections"]
+    text = Page(page_html(truth, tied, evaluate_splits(truth, tied))).text
+    # Miss, hit, hit: precision 2/3 at every recall. Hit, miss, hit: 1 at the 51 recalls up to 1/2, then 2/3.
+    assert "AP@.5 over all orders of equal scores0.667–0.835" in text
+
+
+def test_flags_have_their_figures_but_those_that_say_the_split() -> None:
+    table = replace(images(2), flags=np.array(["train;night", "night"], np.str_), split=np.array(["train", "test"]))
+    truth = dataset(table, [(0, 0, BOX), (1, 0, BOX)])
+    metrics = evaluate_splits(truth, detections(table, [(0, 0, BOX, 0.9)]))
+    slices = by_slice(metrics, "by_flag")
+    assert {name: list(of_split) for name, of_split in slices.items()} == {"night": ["train", "test"]}
+    assert "1 object in 1 image" in Page(page_html(truth, detections(table, []), metrics)).text
