@@ -36,7 +36,20 @@ _BAR = 30
 """Characters of a progress bar."""
 _REDRAWN = 0.2
 """Seconds from one drawing of a progress bar to the next."""
-_PATH = click.Path(path_type=Path)
+
+
+class _Place(click.Path):
+    """A path; an empty one, as of a variable that is not set, is a mistake and not the current folder."""
+
+    def convert(self, value: str | os.PathLike[str], param: click.Parameter | None, ctx: click.Context | None) -> Path:
+        """Return the path."""
+        if value == "":
+            self.fail("path must not be empty", param, ctx)
+        super().convert(value, param, ctx)
+        return Path(value)
+
+
+_PATH = _Place(path_type=Path)
 
 
 class _Group(click.Group):
@@ -217,9 +230,11 @@ _strict = click.option("--strict", is_flag=True, help="Exit with status 3 on war
 @click.option(
     "--masks",
     type=click.Choice(["instance", "class"]),
-    help="Also write label images: a number for each object, or for each class.",
+    help="Also write label images: a number for each object, or for each class. For coco: segmentations.",
 )
-@click.option("--images", "images_in", type=_PATH, metavar="DIR", help="Where the pictures lie, if not in SOURCE.")
+@click.option(
+    "--images", "images_in", type=_PATH, metavar="DIR", help="Where pictures lie that are not where SOURCE says."
+)
 @click.option(
     "--pictures",
     "pictures_mode",
@@ -231,7 +246,7 @@ _strict = click.option("--strict", is_flag=True, help="Exit with status 3 on war
     type=click.Choice(["0", "1"]),
     default="0",
     show_default=True,
-    help="The number of the first pixel in VOC files: 1 in the original data set.",
+    help="The number of the first pixel in VOC files that are read: 1 in the original data set.",
 )
 @click.option("--check-images/--no-check-images", default=True, show_default=True, help="Compare with pictures' sizes.")
 @click.option("--workers", type=click.IntRange(min=1), default=1, show_default=True, help="Processes that read.")
@@ -304,13 +319,26 @@ def _names(parts: Sequence[str], classes: str | None, rename: Sequence[str]) -> 
 
 
 def _tell_findings(findings: Sequence["Finding"], table: Path) -> None:
-    """Print all errors and the first few warnings to stderr; `table` has all."""
+    """Print all errors and a few warnings of each kind to stderr; `table` has all."""
+    from annotations.text_table import one_line
+
     warnings = [finding for finding in findings if finding.severity == "warn"]
-    for finding in [finding for finding in findings if finding.severity == "error"] + warnings[:_WARNINGS_TOLD]:
+    for finding in [finding for finding in findings if finding.severity == "error"] + _first_of_each_kind(warnings):
         told = (finding.severity, finding.source, finding.shape, finding.message)
-        click.echo(": ".join(part for part in told if part), err=True)
+        click.echo(one_line(": ".join(part for part in told if part)), err=True)
     if len(warnings) > _WARNINGS_TOLD:
         click.echo(f"warn: {len(warnings) - _WARNINGS_TOLD} more in {table}", err=True)
+
+
+def _first_of_each_kind(warnings: Sequence["Finding"]) -> list["Finding"]:
+    # A thousand of one kind must not hide the one that says that a name was misspelt.
+    seen: dict[str, int] = {}
+    ranks = []
+    for finding in warnings:
+        seen[finding.code] = seen.get(finding.code, 0) + 1
+        ranks.append(seen[finding.code])
+    first = sorted(range(len(warnings)), key=ranks.__getitem__)[:_WARNINGS_TOLD]
+    return [warnings[place] for place in sorted(first)]
 
 
 def _print_json_or(as_json: bool, values: Mapping[str, Any], text: Callable[[], str]) -> None:

@@ -144,3 +144,26 @@ def test_score_reads_a_labelme_folder_as_one_split_named_all(tmp_path: Path) -> 
     # The box is the truth's own (10, 10, 40, 30 of 100 x 80): every figure is one.
     figures = metrics["splits"]["all"]
     assert [figures[name] for name in ("ap50", "ap", "precision", "recall", "f1", "tp", "fp", "fn")] == [1] * 6 + [0, 0]
+
+
+def test_a_thousand_warnings_of_one_kind_do_not_hide_the_misspelt_name(tmp_path: Path) -> None:
+    for number in range(30):
+        photo(tmp_path / "photos", f"{number}", shape(points=((-9, 0), (40, 30))))
+    result = ppnlab("convert", tmp_path / "photos", tmp_path / "data", "--parts", "fib:qr_code")
+    told = result.stderr.splitlines()
+    assert "part 'fib' must be a label of the data" in result.stderr
+    assert len(told) == 11
+    assert told[-1].startswith("warn: 21 more in ")
+
+
+def test_names_cannot_break_the_lines_that_are_told(tmp_path: Path) -> None:
+    photo(tmp_path / "photos", "new\nline\x1b[2J", shape(points=((-9, 0), (40, 30))))
+    result = ppnlab("convert", tmp_path / "photos", tmp_path / "data")
+    assert [line[:26] for line in result.stderr.splitlines()] == [r"warn: new\nline\x1b[2J.json"[:26]]
+
+
+@pytest.mark.parametrize("paths", [("", "data"), ("photos", "")])
+def test_an_empty_path_is_not_the_current_folder(tmp_path: Path, paths: tuple[str, str]) -> None:
+    photo(tmp_path / "photos", "a")
+    result = ppnlab("convert", *(path and tmp_path / path for path in paths))
+    assert (result.exit_code, "path must not be empty" in result.stderr) == (2, True)
