@@ -193,11 +193,14 @@ def _copies(dataset: BoxDataset, looks: list[Look]) -> Iterator[Sighting]:
 
 def _same(dataset: BoxDataset, rows: list[int]) -> Iterator[Sighting]:
     """Give a sighting for each image with the picture of one before it, of one in another split where there is one."""
-    split = dataset.images.split
-    for place, row in enumerate(rows[1:], start=1):
-        before = rows[:place]
-        torn = [other for other in before if split[other] and split[row] and split[other] != split[row]]
-        other = (torn or before)[0]
+    first_of: dict[str, int] = {}
+    for row in rows:
+        split = str(dataset.images.split[row])
+        torn = [other for name, other in first_of.items() if name and split and name != split]
+        other = min(torn or first_of.values(), default=row)
+        first_of.setdefault(split, row)
+        if other == row:
+            continue
         where, code = _two_splits(dataset, other, row, "same-image")
         yield _pair(dataset, code, other, row, f"the same picture as {where}", "the same")
 

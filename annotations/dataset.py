@@ -217,6 +217,9 @@ def _hash_of(path: Path) -> str:
 def _read_summary(path: Path) -> dict[str, Any]:
     try:
         summary = json.loads(path.read_bytes())
+    except FileNotFoundError as error:
+        must = "directory must be a box dataset, which has a dataset.json"
+        raise AnnotationError(f"{path.parent}: {must}, got none; ppnlab convert makes one from annotations") from error
     except OSError as error:
         raise AnnotationError(f"{path}: file must be readable, got {error.strerror or error}") from error
     except (ValueError, RecursionError) as error:

@@ -369,6 +369,12 @@ def sources_of_codes() -> str:
     return "".join(path.read_text() for path in sources if path.name not in ("findings.py", "check_advice.py"))
 
 
+def test_folder_that_is_no_dataset_is_told_with_the_way_to_one(tmp_path: Path) -> None:
+    must = "directory must be a box dataset, which has a dataset.json, got none; ppnlab convert makes one"
+    with pytest.raises(AnnotationError, match=must):
+        read_dataset(tmp_path)
+
+
 def test_every_code_that_is_made_is_listed() -> None:
     made = set(re.findall(MAKERS, sources_of_codes()))
     assert {"bad-json", "orphan-part", "class-missing", "blank-image"} <= made
