@@ -1,6 +1,7 @@
 """Names of classes: the same one written in two ways, and those that nobody drew."""
 
 import re
+import shlex
 from collections import defaultdict
 from collections.abc import Iterator
 
@@ -40,7 +41,7 @@ def check_names(dataset: BoxDataset) -> Iterator[Sighting]:
 def _similar(dataset: BoxDataset, class_ids: list[int], count: list[int]) -> Sighting:
     got = " and ".join(f"{dataset.classes[class_id]!r} ({count[class_id]} boxes)" for class_id in class_ids)
     kept = dataset.classes[class_ids[0]]
-    renames = " ".join(f"--rename {dataset.classes[class_id]!r}={kept!r}" for class_id in class_ids[1:])
+    renames = " ".join(f"--rename {shlex.quote(f'{dataset.classes[row]}={kept}')}" for row in class_ids[1:])
     table = dataset.annotations
     views = [
         View(int(table.image_row[row]), (int(row),), dataset.classes[class_id])
