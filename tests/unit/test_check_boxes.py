@@ -181,6 +181,13 @@ def test_class_that_nearly_every_image_shows_is_missed_where_it_is_not_drawn() -
     assert forgotten.image_id == "i0059"
 
 
+@pytest.mark.parametrize(("without", "told"), [(3, 3), (4, 0)])
+def test_class_is_missed_where_nineteen_of_twenty_images_show_it(without: int, told: int) -> None:
+    boxes = [[square("red", 50), square("white", 90, 300)]] * 57 + [[square("white", 90)]] * without
+    codes = codes_of(list(check_splits(dataset_of(boxes))))
+    assert codes.count("class-not-drawn") == told
+
+
 def test_objects_too_small_at_the_input_are_counted_with_the_input_that_would_do() -> None:
     # 640 pixels long: at input 320 a box of 10 pixels has 5, and one of 40 has 20.
     dataset = dataset_of([[square("a", 10)], *[[square("a", 40)]] * 9])
