@@ -24,6 +24,8 @@ FINDINGS = "ppnlab-findings.csv"
 
 # Whoever loads these looks for the pictures inside the folder; the other forms name them where they lie.
 _DEMAND_PICTURES = frozenset({"yolo", "voc"})
+_SHOWN = 20
+"""Letters around one that cannot be written."""
 _HOLDING_MASKS = ("boxes", "coco")
 _ASIDE = ".aside"
 """Where pictures and label images lie while a form is written from them."""
@@ -115,11 +117,17 @@ def convert(
         masks = "instance"  # label images are what pairs are made of
     if masks is not None and read.patches is None:
         raise UsageError(f"masks: source must know the outlines of its objects, got boxes alone in the form {form}")
-    if target_form == "boxes":
-        dataset, findings = _write_boxes(destination, read, form, masks, command)
-    else:
-        mode = pictures_mode or ("copy" if target_form in _DEMAND_PICTURES else "reference")
-        dataset, findings = read.dataset, _write_form(destination, target_form, read, PictureFiles(mode), masks)
+    try:
+        if target_form == "boxes":
+            dataset, findings = _write_boxes(destination, read, form, masks, command)
+        else:
+            mode = pictures_mode or ("copy" if target_form in _DEMAND_PICTURES else "reference")
+            dataset, findings = read.dataset, _write_form(destination, target_form, read, PictureFiles(mode), masks)
+    except UnicodeEncodeError as error:
+        # A file of such a name is refused when it is read, but not the folders above: they may not come into any path.
+        got = repr(error.object[max(0, error.start - _SHOWN) : error.end + _SHOWN])
+        must = "folders from it to the pictures must have names in UTF-8"
+        raise AnnotationError(f"{destination}: {must}, got {got}; rename them") from error
     return ConvertReport(dataset, tuple(findings), read.files, strict, form, target_form)
 
 
@@ -164,6 +172,8 @@ def _write_boxes(
     # A box dataset keeps its label images: drawn again, for boxes may have been left out.
     kind = "instance" if masks is None and read.patches is not None and form == "boxes" else masks
     attach = _Attachments(read, kind)
+    # The name of a folder in it may be no text.
+    command = command.encode(errors="backslashreplace").decode()
     dataset = write_dataset(destination, read.dataset, read.findings, command=command, attach=attach, masks=kind)
     return dataset, [*read.findings, *attach.findings]
 

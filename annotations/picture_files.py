@@ -38,6 +38,9 @@ class PictureFiles:
         `wanted` is a path below `final`; the picture is put there in `aside`, which is to become `final`. What leads
         out of it is left out of `wanted`, and a path that another picture has already gets a number. A picture that is
         not there, or cannot be read, is a finding; its path is returned all the same.
+
+        Raises:
+            UnicodeEncodeError: the path leads through a folder whose name is no text.
         """
         picture = dataset.picture(row)
         fault = _fault_of(picture)
@@ -50,7 +53,9 @@ class PictureFiles:
             )
         mode = "copy" if row in self.copied else self.mode
         if mode == "reference" and dataset.images.path[row]:
-            return self._from(final, picture)
+            seen = self._from(final, picture)
+            seen.encode()
+            return seen
         path = self._free(safe_path(wanted))
         if fault is None and mode != "reference":
             target = aside / path

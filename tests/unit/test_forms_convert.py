@@ -1,5 +1,6 @@
 import base64
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -276,3 +277,17 @@ def test_pictures_with_label_images_keep_them_in_coco(tmp_path: Path) -> None:
 def test_the_first_pixel_of_a_form_that_has_no_other_is_a_mistake(tmp_path: Path, target: str) -> None:
     with pytest.raises(UsageError, match="first_pixel must be 0 but to read VOC"):
         convert(outlined_source(tmp_path), tmp_path / "out", target_form=target, first_pixel=1)
+
+
+@pytest.mark.parametrize("form", FORMS_OUT)
+def test_folders_whose_names_are_no_text_are_refused_where_a_path_must_name_them(tmp_path: Path, form: str) -> None:
+    odd = Path(os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9"))
+    source = outlined_source(odd)
+    if form in ("boxes", "coco", "labelme"):
+        with pytest.raises(AnnotationError, match="must have names in UTF-8"):
+            convert(source, tmp_path / "out", target_form=form)
+        assert not (tmp_path / "out").exists()
+    else:
+        convert(source, tmp_path / "out", target_form=form)
+    within = convert(source, odd / "out", target_form=form, command=f"ppnlab convert {odd}")
+    assert within.exit_status == 0
