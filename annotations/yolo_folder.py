@@ -150,7 +150,7 @@ class _Listing:
         real = Path(os.path.realpath(self.folder.files.root / path))
         inside = [self.folder.files.root, self.folder.pictures_folder]
         if not any(place is not None and real.is_relative_to(place) for place in inside):
-            message = "link to a folder outside the source folder; name that folder with --pictures"
+            message = "link to a folder outside the source folder; name that folder with --images"
             self.findings.append(Finding("unfollowed-link", path, "", "", message))
             return
         below = "" if path == "." else path

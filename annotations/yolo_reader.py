@@ -102,7 +102,7 @@ class _PictureReader:
             raise FileRefused("bad-name", "picture's name must be UTF-8 text; rename it")
         if not self.folder.has_file(picture):
             message = "picture must be an ordinary file inside the source folder"
-            raise FileRefused("unreadable-image", f"{message}, got another, or a link out of it (see --pictures)")
+            raise FileRefused("unreadable-image", f"{message}, got another, or a link out of it (see --images)")
         path = self.folder.files.root / picture
         try:
             return displayed_and_stored_size(path)[0]

@@ -76,3 +76,13 @@ def test_a_box_dataset_finds_pictures_that_were_moved(tmp_path: Path) -> None:
     report = convert(tmp_path / "data", tmp_path / "out", pictures=tmp_path / "moved")
     assert pictures_of(report)[0] == (tmp_path / "moved" / "a.png").resolve()
     assert [(finding.code, finding.image_id) for finding in report.findings] == [("missing-image", "b")]
+
+
+def test_yolo_links_out_of_the_folder_are_told_with_the_option_that_helps(tmp_path: Path) -> None:
+    source = labelme_folder(tmp_path, a="a.png")
+    write_png(source / "a.png")
+    convert(source, tmp_path / "yolo", target_form="yolo", pictures_mode="link")
+    report = convert(tmp_path / "yolo", tmp_path / "lost")
+    assert [finding.message.endswith("(see --images)") for finding in report.findings] == [True]
+    helped = convert(tmp_path / "yolo", tmp_path / "found", pictures=source)
+    assert pictures_of(helped) == [(source / "a.png").resolve()]
