@@ -2,7 +2,6 @@ import numpy as np
 import pytest
 
 from evaluation.average_precision import average_precision
-from evaluation.bootstrap import weighted_average_precision
 from evaluation.curves import Curve
 
 
@@ -66,11 +65,3 @@ def test_recall_without_truth_is_refused() -> None:
 def test_a_threshold_cuts_only_between_different_scores() -> None:
     assert curve("+-+-", 2, [0.9, 0.5, 0.5, 0.1]).last_of_score.tolist() == [0, 2, 3]
     assert curve("", 2).last_of_score.tolist() == []
-
-
-@pytest.mark.parametrize("reading", ["coco-101", "all-point", "11-point"])
-def test_weights_of_one_give_the_plain_average_precision(reading: str) -> None:
-    for hits, truth, *_ in CASES:
-        one = curve(hits, truth)
-        weight = np.ones(10, np.int64)
-        assert weighted_average_precision(one, weight, reading) == average_precision(one, reading)
