@@ -42,8 +42,8 @@ def average_precision(curve: Curve, reading: str = "coco-101") -> float | None:
 def area_under(true_positives: Numbers, seen: Numbers, truth: float, reading: str) -> float:
     """Return the AP from the curve's hits alone: only at a hit does the envelope of the curve take a step.
 
-    At each hit, (K,) `true_positives` counts the hits and `seen` the detections so far, both with that hit; the counts
-    may be weighted (the bootstrap's are). `truth` is above 0.
+    At each hit, (K,) `true_positives` counts the hits and `seen` the detections so far, both with that hit. `truth` is
+    above 0.
     """
     if not len(seen):
         return 0.0

@@ -79,7 +79,7 @@ def find_given(place: Path) -> Given:
         UsageError: it is neither a run, nor a report, nor a file of detections or figures.
     """
     if place.is_file():
-        if place.name == METRICS_FILE:
+        if _holds_metrics(place):
             return Given(place, None, place, _config_near(place.parent))
         return Given(place, place, None, None)
     for directory in (place, place / _REPORT):
@@ -90,6 +90,17 @@ def find_given(place: Path) -> Given:
     if place.is_dir() and (place / _CONFIG).is_file():
         what = f"a run without a report; `ppnlab evaluate {place}` makes it"
     raise UsageError(f"{place}: place must be {_SIDES}, got {what}")
+
+
+def _holds_metrics(file: Path) -> bool:
+    """Return whether a file holds figures, whatever its name: COCO results are a list, metrics.json is an object."""
+    if file.name == METRICS_FILE or file.suffix.lower() != ".json":
+        return file.name == METRICS_FILE
+    try:
+        with file.open(encoding="utf-8-sig") as handle:
+            return handle.read(1000).lstrip().startswith("{")
+    except (OSError, ValueError) as error:
+        raise AnnotationError(f"{file}: file must be JSON, got {error}") from error
 
 
 def _file(path: Path) -> Path | None:

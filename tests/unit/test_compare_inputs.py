@@ -173,6 +173,19 @@ def test_one_side_without_detections_is_compared_by_metrics_alone(tmp_path: Path
         read_inputs([one, two])
 
 
+def test_metrics_are_known_under_any_name(tmp_path: Path) -> None:
+    one, two = (
+        shutil.copy(path, tmp_path / f"{name}.json")
+        for name, path in zip("ab", metrics_of(make_run(tmp_path, "one"), make_run(tmp_path, "two")), strict=True)
+    )
+    comparison = read_inputs([one, two])
+    assert isinstance(comparison, MetricsComparison)
+    assert comparison.names == ("a", "b")
+    (tmp_path / "a.json").write_bytes(b"\xff\xfe{")
+    with pytest.raises(AnnotationError, match=r"a\.json: file must be JSON"):
+        read_inputs([one, two])
+
+
 def test_metrics_of_other_truth_or_other_settings_are_refused_by_name(tmp_path: Path) -> None:
     one, other = metrics_of(make_run(tmp_path, "one"), make_run(tmp_path, "other", seed=1))
     with pytest.raises(AnnotationError, match=r"other: train: truth must be \d+ as in one, got \d+: the truth is"):

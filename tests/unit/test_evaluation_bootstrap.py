@@ -1,11 +1,11 @@
 from dataclasses import replace
-from typing import TypeVar
 
 import numpy as np
 import pytest
 from evaluation_sets import dataset, detections, images, marked, random_set
+from resampled_sets import really_resampled
 
-from annotations.tables import Annotations, BoxDataset, Detections, Images
+from annotations.tables import BoxDataset, Detections
 from evaluation.average_precision import READINGS
 from evaluation.bootstrap import (
     Interval,
@@ -24,21 +24,7 @@ from evaluation.matching import candidates, match
 from evaluation.metrics import evaluate_splits, split_images
 from evaluation.precisions import average_precisions
 
-Table = TypeVar("Table", Annotations, Detections)
 BOX = (0, 0, 9, 9)
-
-
-def really_resampled(truth: BoxDataset, found: Detections, drawn: np.ndarray) -> tuple[BoxDataset, Detections]:
-    """The set in which the drawn images really stand, some of them several times."""
-
-    def copied(table: Table) -> Table:
-        rows = np.concatenate([np.flatnonzero(table.image_row == old) for old in drawn])
-        image_row = np.concatenate([np.full((table.image_row == old).sum(), new) for new, old in enumerate(drawn)])
-        return replace(table.take(rows), image_row=image_row, object_id=np.arange(len(rows)))
-
-    old = truth.images.take(drawn)
-    table: Images = replace(old, image_id=np.array([f"copy{row}" for row in range(len(drawn))]))
-    return replace(truth, images=table, annotations=copied(truth.annotations)), copied(found)
 
 
 def resampled_precisions(ranked: Ranking, units: int, resamples: int, seed: int = 0) -> dict[str, np.ndarray]:
