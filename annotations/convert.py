@@ -16,10 +16,11 @@ from annotations.findings import Finding, count_by_code, count_by_severity, find
 from annotations.forms import FORMS_OUT, Detected, MaskKind, ReadOptions, detect_form, read_source, writer_of
 from annotations.naming import Naming
 from annotations.picture_files import Mode, PictureFiles
+from annotations.sources import WRITTEN
 from annotations.tables import BoxDataset, Images
 from annotations.whole import whole_directory
 
-FINDINGS = "ppnlab-findings.csv"
+FINDINGS = WRITTEN
 """The findings beside what is written in another form than a box dataset; no reader takes it for part of one."""
 
 # Whoever loads these looks for the pictures inside the folder; the other forms name them where they lie.

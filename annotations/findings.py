@@ -30,6 +30,10 @@ CODES: Mapping[str, tuple[str, str]] = {
     "no-label-image": ("error", "The image's label image could not be made; the image is kept without one."),
     # Shapes and files that were converted with a loss, a repair or a doubt.
     "other-form": ("warn", "Annotations of another form lie beside the Labelme files and were left out."),
+    "own-output": (
+        "warn",
+        "A folder that a conversion wrote lies in the source and is read too: images may come twice.",
+    ),
     "not-labelme": ("warn", "The JSON file is of another kind and was left out."),
     "no-area-shape": ("warn", "A point or a line has no area; the shape was dropped."),
     "unsupported-shape": ("warn", "The shape's type cannot be converted; the shape was dropped."),

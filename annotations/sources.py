@@ -11,6 +11,8 @@ from annotations.findings import Finding
 from annotations.notes import is_plain
 
 SUFFIX = ".json"
+WRITTEN = "ppnlab-findings.csv"
+"""Lies in what a conversion writes, in another form than a box dataset: its findings."""
 _LONGEST_PATH = 4096
 
 
@@ -33,6 +35,8 @@ def find_files(root: Path, findings: list[Finding]) -> FoundFiles:
     found: list[str] = []
     ordinary: set[str] = set()
     for prefix, files, others in _folders(root, findings):
+        if prefix and WRITTEN in files:
+            findings.append(_own_output(prefix[:-1]))
         paths = [prefix + name for name in files]
         ordinary.update(paths)
         found += [path for path in paths if path[-len(SUFFIX) :].lower() == SUFFIX]
@@ -80,6 +84,11 @@ def _leads_out(entry: os.DirEntry[str], root: Path) -> bool:
 def _unfollowed(path: str) -> Finding:
     message = "link to a folder outside the source folder; give that folder as a source of its own"
     return Finding("unfollowed-link", _printable(path), "", "", message)
+
+
+def _own_output(path: str) -> Finding:
+    message = "folder was written by a conversion and is read with the rest: its images may be here twice"
+    return Finding("own-output", _printable(path), "", "", message)
 
 
 def _is_annotation(path: str) -> bool:

@@ -291,3 +291,12 @@ def test_folders_whose_names_are_no_text_are_refused_where_a_path_must_name_them
         convert(source, tmp_path / "out", target_form=form)
     within = convert(source, odd / "out", target_form=form, command=f"ppnlab convert {odd}")
     assert within.exit_status == 0
+
+
+def test_an_export_that_lies_in_its_source_is_told_when_it_is_read_with_it(tmp_path: Path) -> None:
+    source = outlined_source(tmp_path)
+    convert(source, source / "out", target_form="labelme", pictures_mode="copy")
+    both = convert(source, tmp_path / "data")
+    assert len(both.dataset.images) == 2
+    assert [(finding.code, finding.source) for finding in both.findings] == [("own-output", "out")]
+    assert convert(source / "out", tmp_path / "alone").findings == ()
