@@ -136,10 +136,12 @@ def values_of(dataset: BoxDataset, entries: Iterable[Entry], what: str) -> tuple
     """
     names = ImageNames(dataset)
     given: dict[int, Entry] = {}
+    unknown: list[Entry] = []
     findings: list[Finding] = []
     for entry in entries:
         rows = names.rows(entry.name)
         if not rows:
+            unknown.append(entry)
             message = f"name must be that of an image of the dataset, got {entry.name!r}; left out"
             findings.append(Finding("unknown-image", entry.file, entry.place, "", message))
         elif not names.are_one_picture(rows):
@@ -147,11 +149,18 @@ def values_of(dataset: BoxDataset, entries: Iterable[Entry], what: str) -> tuple
             raise AnnotationError(f"{entry.file}: {entry.place}: {entry.name} must mean one image, got {ids}")
         for row in rows:
             findings += _twice(given.setdefault(row, entry), entry, str(dataset.images.image_id[row]), what)
-    if findings and not given:
-        got = f"none of {len(findings)}; the first is {findings[0].message}"
-        raise AnnotationError(f"{findings[0].source}: names must be those of images of the dataset, got {got}")
+    if unknown and not given:
+        raise AnnotationError(
+            f"{unknown[0].file}: names must be those of images of the dataset, got {_listed(unknown)}"
+        )
     values = [given[row].value if row in given else "" for row in range(len(dataset.images))]
     return np.array(values, np.str_), findings
+
+
+def _listed(unknown: list[Entry]) -> str:
+    """Return what is told of lists of which no name is known: the first names, with their places."""
+    named = ", ".join(f"{entry.name!r} ({entry.place})" for entry in unknown[:2])
+    return f"{len(unknown)} unknown one{'' if len(unknown) == 1 else 's'}, such as {named}"
 
 
 def _twice(first: Entry, entry: Entry, image_id: str, what: str) -> list[Finding]:

@@ -133,7 +133,10 @@ def test_image_named_twice_and_images_not_named_are_told(tmp_path: Path) -> None
 
 def test_lists_of_other_images_are_refused(tmp_path: Path) -> None:
     data = stored(tmp_path, many(4))
-    with pytest.raises(AnnotationError, match="names must be those of images of the dataset, got none of 2"):
+    with pytest.raises(
+        AnnotationError,
+        match=r"names must be those of images of the dataset, got 2 unknown ones, such as 'x' \(line 1\), 'y'",
+    ):
         split_dataset(data, source=from_lists({"train": written(tmp_path / "a.txt", "x\ny\n")}))
 
 
