@@ -85,6 +85,24 @@ def test_pairing_takes_out_what_is_hard_for_both() -> None:
     assert difference.ci.high - difference.ci.low < 0.5 * (alone.high - alone.low)
 
 
+@pytest.mark.slow
+def test_paired_intervals_hold_the_true_difference_95_times_of_100() -> None:
+    # An object is found by A with probability 0.6, by B with 0.7, mostly the same ones: the true difference is 0.1.
+    rng, count, sets, held = np.random.default_rng(0), 80, 400, {"recall": 0, "ap": 0}
+    settings = ScoreSettings(ap="all-point", resamples=200, threshold=0.5)
+    for _ in range(sets):
+        luck = rng.random(count)
+        rows = [np.flatnonzero(luck < 0.6), np.flatnonzero((luck > 0.05) & (luck < 0.75))]
+        sides = [Side(name, found_in(part.tolist(), count=count)) for name, part in zip("AB", rows, strict=True)]
+        change = compare(truth_of(count), sides, settings).splits["all"].changes[0].gap.together
+        for name in held:
+            interval = change.figures[name].ci
+            assert interval is not None
+            held[name] += interval.low <= 0.1 <= interval.high
+    # The standard deviation of a share of 400 is 0.011.
+    assert all(0.915 <= number / sets <= 0.98 for number in held.values()), held
+
+
 def test_a_clear_difference_is_told_apart_and_a_small_one_is_not() -> None:
     clear = two(found_in(range(30)), found_in(range(50)))
     assert verdicts(clear, "all", 0)[0].startswith("B is better than A by ")
