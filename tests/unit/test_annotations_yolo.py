@@ -287,7 +287,7 @@ def test_link_out_of_the_folder_is_followed_only_where_the_user_says(tmp_path: P
         ids = splits(read_form("yolo", root))
     except AnnotationError as error:
         ids = {}
-        assert "--pictures" in str(error)
+        assert "--images" in str(error)
     assert "a" not in ids
     assert "a" in splits(read_form("yolo", root, pictures=tmp_path / "other"))
 
