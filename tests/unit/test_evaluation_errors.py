@@ -159,6 +159,8 @@ def test_a_cost_that_does_not_exist_has_a_reason(truth: list[Row], found: list[R
     assert split.kinds["missed"].dap is None
     assert split.kinds["missed"].undefined == {"dap": why}
     assert why in MEANINGS
+    # A class without truth is not left out of the mean: it was never in it.
+    assert split.kinds["missed"].classes_left_out == len(truth)
     assert split.kinds["background"].dap == (0.0 if truth else None)
     assert split.kinds["background"].count == len(found)
 

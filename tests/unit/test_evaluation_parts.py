@@ -98,6 +98,26 @@ def test_a_part_that_names_no_object_of_its_own_is_an_orphan(parent: int, what: 
     assert (got.detected, got.bare, got.bare_share) == (3, 1, pytest.approx(1 / 3))
 
 
+def test_a_parent_that_is_in_no_table_is_none() -> None:
+    rows, parents = all_found()
+    found = seen(rows, [parent if parent == NO_PARENT else 10 * parent for parent in parents])
+    # 35 lies right before 40, which is a code.
+    found = replace(found, object_id=10 * np.arange(7), parent_id=np.where(found.parent_id == 0, 35, found.parent_id))
+    got = figures(two_codes(), found)
+    assert (got.parts, got.orphans, got.linked) == (5, 3, 2)
+
+
+def test_a_true_part_of_something_else_is_no_part_of_an_object() -> None:
+    truth = known(
+        [(0, CODE, LEFT), (0, FIP, LEFT_PARTS[0]), (0, FACE, RIGHT), (0, FIP, RIGHT_PARTS[0])], [-1, 0, -1, 2]
+    )
+    got = figures(truth, seen([(0, FACE, RIGHT, 0.9), (0, FIP, RIGHT_PARTS[0], 0.9)], [-1, -1]))
+    assert (got.objects, got.complete, got.parts, got.placed) == (1, 0, 1, 0)
+    found = seen([(0, CODE, LEFT, 0.9), (0, FIP, RIGHT_PARTS[0], 0.9)], [-1, 0])
+    # What it found is the part of no code, so its parent is neither right nor wrong.
+    assert (figures(truth, found).linked, figures(truth, found).placed) == (1, 0)
+
+
 @pytest.mark.parametrize(("left", "outside"), [(-5, 0), (-5.25, 1), (-30, 1)])
 def test_a_part_with_less_than_half_of_it_in_its_object_is_outside(left: float, outside: int) -> None:
     rows: list[Row] = [(0, CODE, LEFT, 0.9), (0, FIP, (left, 0, left + 10, 10), 0.9)]
