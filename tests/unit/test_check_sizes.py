@@ -123,6 +123,20 @@ def test_populations_do_not_depend_on_how_many_boxes_stand_for_one_image() -> No
     assert thrice.gain == pytest.approx(once.gain)
 
 
+def test_two_peaks_with_much_between_them_are_no_two_populations() -> None:
+    # Ashman's D of 2.8 and a better fit beyond doubt; but between the two there is three quarters of what each has.
+    rng = np.random.default_rng(9)
+    values = rng.normal(np.where(np.arange(20_000) % 2 == 0, 0, 0.84), 0.3)
+    assert two_populations(values, np.ones(len(values))) is None
+
+
+@pytest.mark.parametrize(("count", "told"), [(29, False), (30, True)])
+def test_fewer_than_thirty_observations_say_nothing(count: int, told: bool) -> None:
+    rng = np.random.default_rng(10)
+    values = rng.normal(np.where(np.arange(count) % 2 == 0, 0, 1.0), 0.05)
+    assert (two_populations(values, np.ones(count)) is not None) == told
+
+
 def test_equal_sizes_and_no_sizes_are_no_two_populations() -> None:
     assert two_populations(np.zeros(500), np.ones(500)) is None
     assert two_populations(np.zeros(0), np.zeros(0)) is None
