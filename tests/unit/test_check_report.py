@@ -186,6 +186,12 @@ def test_stale_picture_is_shown_in_the_frame_of_its_boxes(tmp_path: Path) -> Non
     assert 8 + TILE / 2 - 4 <= drawn[:, 1].min() <= 8 + TILE / 2 + 4
 
 
+def test_finding_of_a_file_that_gave_no_image_is_kept_for_nothing_here_can_be_compared_with_it() -> None:
+    refused = Finding("size-mismatch", "x.json", "", "", "image was cropped")
+    report = check_dataset(dataset_of([[square("a", 50)]]), [refused], depth="headers")
+    assert refused in report.findings
+
+
 def test_picture_inside_its_annotation_file_is_shown(tmp_path: Path) -> None:
     data = write_image(tmp_path / "elsewhere.png", np.full((100, 100, 3), (90, 90, 30), np.uint8)).read_bytes()
     dataset = dataset_of([[square("a", 50, 20, 20)]], size=[(100, 100)], root=tmp_path)
