@@ -124,27 +124,31 @@ _weights = click.option(
 )
 _scoring = [
     click.option(
+        "--preset",
+        type=click.Choice(["coco", "voc2007", "voc2012", "reference"]),
+        help="A known way of scoring, to lay figures beside published ones; the options below win over it.",
+    ),
+    click.option(
         "--matching",
         type=click.Choice(["coco", "voc"]),
-        default="coco",
-        show_default=True,
-        help="How detections are paired with truth.",
+        help="How detections are paired with truth. [default: coco]",
     ),
     click.option(
         "--ap",
         type=click.Choice(["coco-101", "all-point", "11-point"]),
-        default="coco-101",
-        show_default=True,
-        help="How AP is read from the precision-recall curve.",
+        help="How AP is read from the precision-recall curve. [default: coco-101]",
     ),
-    click.option("--iou", type=float, default=0.5, show_default=True, help="Least IoU of a hit for P, R and F1."),
+    click.option("--iou", type=float, help="Least IoU of a hit for P, R and F1. [default: 0.5]"),
     click.option(
         "--threshold",
-        default="best-f1",
-        show_default=True,
-        help="Score from which a detection counts: a number, or the best F1 on val.",
+        metavar="SCORE|best-f1|precision>=P|recall>=R",
+        help="Score from which a detection counts: a number, or chosen on val. [default: best-f1]",
     ),
     click.option("--max-detections", type=click.IntRange(min=1), help="Keep the surest N of a class in an image."),
+    click.option(
+        "--resamples", type=click.IntRange(min=0), help="Resamples of the intervals; 0: none. [default: 1000]"
+    ),
+    click.option("--seed", type=click.IntRange(min=0), help="Start of the resamples' chance. [default: 0]"),
 ]
 
 
@@ -949,20 +953,13 @@ def _make(directory: Path) -> None:
 
 
 def _score_settings(scoring: Mapping[str, Any]) -> "ScoreSettings":
-    from evaluation.figures import ScoreSettings
+    from evaluation.presets import preset_settings
+    from evaluation.thresholds import parse_threshold
 
-    text = scoring["threshold"]
-    try:
-        threshold = None if text == "best-f1" else float(text)
-    except ValueError as error:
-        raise UsageError(f"--threshold must be a number or best-f1, got {text!r}") from error
-    return ScoreSettings(
-        iou=scoring["iou"],
-        matching=scoring["matching"],
-        ap=scoring["ap"],
-        threshold=threshold,
-        max_detections=scoring["max_detections"],
-    )
+    given = {name: value for name, value in scoring.items() if value is not None and name != "preset"}
+    if "threshold" in given:
+        given["threshold"] = parse_threshold(given["threshold"])
+    return preset_settings(scoring["preset"], **given)
 
 
 def _print_metrics(metrics: "Metrics", page: Path | None, as_json: bool) -> None:
@@ -994,23 +991,38 @@ def _figures(part: Any) -> list[object]:  # noqa: ANN401
 @click.option("--split", "splits", multiple=True, type=click.Choice(["train", "val", "test"]), help="[default: all]")
 @click.option("--report", type=_PATH, metavar="DIR", help="Also write metrics.json, tables and a page there.")
 @_with(_scoring)
+@click.option(
+    "--masks",
+    type=click.Choice(["instance", "class", "probability"]),
+    help="TRUTH and DETECTIONS are folders of label images, of class pictures, or of truth and probability maps.",
+)
+@click.option("--classes", metavar="NAME=VALUE,...", help="With --masks class: the number of each class's pixels.")
+@click.option("--lenient", is_flag=True, help="With --masks: leave out files without a partner, and name them.")
 @_json
 def score(
     truth: Path,
     detections: Path,
     splits: tuple[str, ...],
     report: Path | None,
+    masks: str | None,
+    classes: str | None,
+    lenient: bool,
     as_json: bool,
     **scoring: Any,  # noqa: ANN401
 ) -> None:
     """Score detections against truth, from files alone.
 
-    TRUTH is a box dataset, a Labelme folder or COCO JSON; DETECTIONS are detections.csv or COCO results.
+    TRUTH is a box dataset, a Labelme folder, COCO JSON or any form that convert reads; DETECTIONS are detections.csv or
+    COCO results.
 
     \b
     Example:
         ppnlab score data run/report/detections.csv --report scored
+        ppnlab score truth_labels predicted_labels --masks instance
     """
+    if masks is not None:
+        _score_masks(truth, detections, masks, classes, lenient, as_json, scoring)
+        return
     from evaluation.metrics import evaluate_splits
     from evaluation.sources import read_results, read_truth
 
@@ -1020,6 +1032,88 @@ def score(
     metrics = evaluate_splits(dataset, found, settings, splits or None, name=str(detections))
     page = _write_scores(report, dataset, found, metrics) if report is not None else None
     _print_metrics(metrics, page, as_json)
+
+
+def _score_masks(
+    truth: Path,
+    predicted: Path,
+    kind: str,
+    classes: str | None,
+    lenient: bool,
+    as_json: bool,
+    scoring: Mapping[str, Any],
+) -> None:
+    from evaluation import mask_text
+    from evaluation.mask_figures import MaskSettings
+    from evaluation.mask_metrics import score_label_folders
+    from evaluation.pixel_folders import score_class_folders, score_probability_folders
+
+    if kind == "instance":
+        given = {name: scoring[name] for name in ("resamples", "seed") if scoring[name] is not None}
+        settings = MaskSettings(**given) if scoring["iou"] is None else MaskSettings((scoring["iou"],), **given)
+        objects = score_label_folders(truth, predicted, settings, lenient=lenient)
+        _print_json_or(as_json, objects.to_json(), lambda: mask_text.mask_text(objects))
+    elif kind == "class":
+        pixels = score_class_folders(truth, predicted, _class_values(classes), lenient=lenient)
+        _print_json_or(as_json, pixels.to_json(), lambda: mask_text.class_text(pixels))
+    else:
+        maps = score_probability_folders(truth, predicted, lenient=lenient)
+        _print_json_or(as_json, maps.to_json(), lambda: mask_text.probability_text(maps))
+
+
+def _class_values(text: str | None) -> dict[str, int]:
+    pairs = _pairs([text or ""], "=", "--classes must be NAME=VALUE,... with --masks class")
+    try:
+        return {name: int(value) for name, value in pairs.items()}
+    except ValueError as error:
+        raise UsageError(f"--classes must be NAME=VALUE with whole numbers, got {text!r}") from error
+
+
+@main.command()
+@click.argument("places", type=_PATH, nargs=-1, required=True, metavar="A B...")
+@click.option("--truth", type=_PATH, metavar="DATASET", help="The truth of all. [default: the dataset of the runs]")
+@click.option("--split", "splits", multiple=True, type=click.Choice(["train", "val", "test"]), help="[default: all]")
+@click.option("--report", type=_PATH, metavar="DIR", help="Also write compare.json, per_image.csv and a page there.")
+@_with(_scoring)
+@_json
+def compare(
+    places: tuple[Path, ...],
+    truth: Path | None,
+    splits: tuple[str, ...],
+    report: Path | None,
+    as_json: bool,
+    **scoring: Any,  # noqa: ANN401
+) -> None:
+    """Compare runs, reports or detections, and say what the data can tell apart.
+
+    Each is laid beside the first, with paired intervals over the same images. Where there is only a metrics.json, the
+    figures stand side by side, without intervals.
+
+    \b
+    Example:
+        ppnlab compare run1 run2
+        ppnlab compare first.csv second.csv --truth data
+    """
+    from evaluation.compare import compare as compared
+    from evaluation.compare_inputs import ComparisonInputs, read_inputs
+    from evaluation.compare_metrics import metrics_text
+    from evaluation.compare_report import write_comparison
+    from evaluation.compare_text import compare_text
+
+    if len(places) < 2:
+        raise UsageError(f"two or more must be compared, got {len(places)}")
+    settings = _score_settings(scoring)
+    inputs = read_inputs(places, truth)
+    if not isinstance(inputs, ComparisonInputs):
+        if report is not None:
+            raise UsageError("--report must have detections to compare, got figures alone")
+        _print_json_or(as_json, inputs.to_json(), lambda: metrics_text(inputs))
+        return
+    comparison = compared(inputs.truth, inputs.sides, settings, splits or None)
+    facts = {"command": _command_line()}
+    page = None if report is None else write_comparison(report, comparison, facts=facts)
+    text = compare_text(comparison)
+    _print_json_or(as_json, comparison.to_json(), lambda: f"{text}\nreport: {page}" if page else text)
 
 
 def _write_scores(report: Path, dataset: "BoxDataset", found: "Detections", metrics: "Metrics") -> Path:
