@@ -108,22 +108,35 @@ def _file(path: Path) -> Path | None:
 
 
 def _config_near(directory: Path) -> Path | None:
-    """Return the config.json of the run that a report belongs to."""
-    return _file(directory / _CONFIG) or (_file(directory.parent / _CONFIG) if directory.name == _REPORT else None)
+    """Return the config.json of a report's run: `evaluate` writes RUN/report, `demo` DIR/report beside DIR/run."""
+    if directory.name != _REPORT:
+        return _file(directory / _CONFIG)
+    beside = directory.resolve().parent
+    return _file(directory / _CONFIG) or _file(beside / _CONFIG) or _file(beside / "run" / _CONFIG)
 
 
 def side_names(places: Sequence[Path]) -> list[str]:
-    """Return a short name for each place, all different: the run's or the file's own, the path where they clash."""
-    short = [_short_name(place) for place in places]
-    names = [name if short.count(name) == 1 else str(place) for name, place in zip(short, places, strict=True)]
+    """Return a short name for each place, all different: the run's or the file's own, with folders where they clash."""
+    parts = [_named_parts(place) for place in places]
+    deepest = max(map(len, parts), default=1)
+    depth = next((d for d in range(1, deepest) if len({p[-d:] for p in parts}) == len(set(parts))), deepest)
+    names = ["/".join(_without_shared_end(part[-depth:], parts)) for part in parts]
     return [name if names.count(name) == 1 else f"{name} ({row})" for row, name in enumerate(names, start=1)]
 
 
-def _short_name(place: Path) -> str:
+def _named_parts(place: Path) -> tuple[str, ...]:
+    """Return the parts of a path that tell one place from another; of a file's name, what stands before its suffix."""
     whole = Path(os.path.normpath(place.absolute()))
-    parts = whole.parts
-    told = [part for part in parts if part not in (_REPORT, _DETECTIONS, METRICS_FILE)]
-    return Path(told[-1]).stem if whole.is_file() and parts[-1] == told[-1] else told[-1]
+    told = tuple(part for part in whole.parts if part not in (_REPORT, _DETECTIONS, METRICS_FILE))
+    return (*told[:-1], Path(told[-1]).stem) if whole.is_file() and whole.name == told[-1] else told
+
+
+def _without_shared_end(own: tuple[str, ...], parts: Sequence[tuple[str, ...]]) -> tuple[str, ...]:
+    """Return the parts less those at their end that all places share: of a/run and b/run, a and b."""
+    shared = 0
+    while shared < len(own) - 1 and len({part[-shared - 1 :][:1] for part in parts}) == 1:
+        shared += 1
+    return own[: len(own) - shared]
 
 
 def _truth_of(given: Sequence[Given]) -> Path:

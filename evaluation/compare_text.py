@@ -175,10 +175,10 @@ def image_lines(comparison: Comparison, number: int) -> list[str]:
     if not len(changes):
         return [f"{comparison.headline}: no image changed."]
     sums = (
-        f"{counts['found_by_other_only']} objects found by {other} only, {counts['found_by_first_only']} by {first}"
-        f" only; {counts['false_alarms_of_other_only']} false alarms of {other} only,"
-        f" {counts['false_alarms_of_first_only']} of {first} only"
+        f"found by {other} only {counts['found_by_other_only']}, by {first} only {counts['found_by_first_only']};"
+        f" false alarms of {other} only {counts['false_alarms_of_other_only']},"
+        f" of {first} only {counts['false_alarms_of_first_only']}"
     )
-    text = f"{comparison.headline}: {counts['images']} images changed ({counts['worse']} to the worse): {sums}."
+    text = f"{comparison.headline}: images that changed {counts['images']}, to the worse {counts['worse']}: {sums}."
     worst = [str(comparison.image_ids[row]) for row in changes.image_row[changes.worsened > 0][:_MOST_IMAGES]]
     return [text, *([f"{comparison.headline}: worst with {other}: {', '.join(worst)}"] if worst else [])]

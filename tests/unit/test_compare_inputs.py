@@ -54,6 +54,20 @@ def test_two_runs_know_their_truth(tmp_path: Path) -> None:
     assert list(compare(inputs.truth, inputs.sides, ScoreSettings(resamples=2)).splits) == ["val", "test"]
 
 
+def test_a_report_beside_its_run_knows_its_truth(tmp_path: Path) -> None:
+    """As `demo DIR` leaves it: DIR/run and DIR/report."""
+    one, run = make_run(tmp_path, "one"), make_run(tmp_path, "demo")
+    (run / "run").mkdir()
+    (run / "config.json").rename(run / "run" / "config.json")
+    edited(
+        run / "run" / "config.json", {"dataset": {"path": "../../data0", "hashes": table_hashes(tmp_path / "data0")}}
+    )
+    for place in (run, run / "report"):
+        inputs = read_inputs([place, one])
+        assert isinstance(inputs, ComparisonInputs)
+        assert [side.name for side in inputs.sides] == ["demo", "one"]
+
+
 def test_detections_files_need_a_truth(tmp_path: Path) -> None:
     one, two = make_run(tmp_path, "one"), make_run(tmp_path, "two")
     alone = tmp_path / "found.csv"
@@ -138,7 +152,8 @@ def test_names_are_short_where_they_differ_and_always_different(tmp_path: Path) 
         return side_names([Path(place) for place in places])
 
     assert names("runs/a", "runs/b/report", "runs/c/report/metrics.json") == ["a", "b", "c"]
-    assert names("x/run", "y/run/report") == ["x/run", "y/run/report"]
+    assert names("x/run", "y/run/report") == ["x", "y"]
+    assert names("x/run", "y/run", "y/walk") == ["x/run", "y/run", "y/walk"]
     assert names("run", "run") == ["run (1)", "run (2)"]
     (tmp_path / "found.v2.csv").touch()
     assert side_names([tmp_path / "found.v2.csv", tmp_path / "report.v2"]) == ["found.v2", "report.v2"]
