@@ -32,6 +32,7 @@ NO_COMMON_CLASS = "no-class-on-both-sides"
 NO_SHARES = "scores-outside-0-1"
 NOTHING_LEFT = "every-object-missed"
 NO_LINKS = "no-part-names-its-object"
+NO_TRUE_LINKS = "no-true-part-names-an-object"
 NO_PARTS = "no-objects-with-parts"
 
 MEANINGS = {
@@ -48,6 +49,7 @@ MEANINGS = {
     NO_SHARES: "a score lies outside 0 to 1, so it is no probability",
     NOTHING_LEFT: "every object was missed, and without them nothing is left to find",
     NO_LINKS: "no detected part names a detected object",
+    NO_TRUE_LINKS: "no detected part that names an object found a true one",
     NO_PARTS: "no object has parts",
 }
 """Every reason word of `undefined`, with what it means."""

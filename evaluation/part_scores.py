@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from annotations.box_overlaps import share_inside
 from annotations.check_boxes import LEAST_INSIDE
 from annotations.tables import NO_PARENT, BoxDataset, Detections, pixels
-from evaluation.emptiness import NO_LINKS, NO_PARTS, ratio, why_no_precision, why_no_recall
+from evaluation.emptiness import NO_LINKS, NO_PARTS, NO_TRUE_LINKS, ratio, why_no_precision, why_no_recall
 from evaluation.figures import Metrics
 from evaluation.image_errors import kept_rows
 from evaluation.matching import MatchTable
@@ -146,6 +146,8 @@ class _View:
             return NO_PARTS
         if name == "bare_share":
             return why_no_precision(images, n["detected_at_any_score"])
+        if n["linked"]:
+            return NO_TRUE_LINKS
         return NO_LINKS if n["parts"] else why_no_precision(images, n["parts_at_any_score"])
 
 

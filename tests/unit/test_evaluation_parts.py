@@ -115,7 +115,9 @@ def test_a_true_part_of_something_else_is_no_part_of_an_object() -> None:
     assert (got.objects, got.complete, got.parts, got.placed) == (1, 0, 1, 0)
     found = seen([(0, CODE, LEFT, 0.9), (0, FIP, RIGHT_PARTS[0], 0.9)], [-1, 0])
     # What it found is the part of no code, so its parent is neither right nor wrong.
-    assert (figures(truth, found).linked, figures(truth, found).placed) == (1, 0)
+    got = figures(truth, found)
+    assert (got.linked, got.placed, got.wrong_parent_share) == (1, 0, None)
+    assert got.undefined["wrong_parent_share"] == "no-true-part-names-an-object"
 
 
 @pytest.mark.parametrize(("left", "outside"), [(-5, 0), (-5.25, 1), (-30, 1)])

@@ -370,7 +370,9 @@ def test_an_image_of_a_kind_shows_only_its_errors_with_what_they_lie_on() -> Non
     table = images(2)
     truth = dataset(table, [(0, 0, BOX), (0, 0, AWAY), (1, 0, BOX)])
     third = (0, 5, 10, 15)
-    found = detections(table, [(0, 0, BOX, 0.9), (0, 0, BOX, 0.8), (1, 0, third, 0.7), (0, 0, (90, 0, 100, 10), 0.6)])
+    stray = (90, 0, 100, 10)
+    rows: list[Row] = [(0, 0, BOX, 0.9), (0, 0, BOX, 0.8), (1, 0, third, 0.7), (0, 0, stray, 0.6), (0, 0, stray, 0.4)]
+    found = detections(table, rows)
     metrics = evaluate_splits(truth, found, ScoreSettings(threshold=0.5))
     errors = error_report(truth, found, metrics).table
 
