@@ -1084,10 +1084,10 @@ def compare(
     as_json: bool,
     **scoring: Any,  # noqa: ANN401
 ) -> None:
-    """Compare runs, reports or detections, and say what the data can tell apart.
+    """Compare runs, reports or detections.
 
-    Each is laid beside the first, with paired intervals over the same images. Where there is only a metrics.json, the
-    figures stand side by side, without intervals.
+    Says what the data can tell apart: each is laid beside the first, with paired intervals over the same images. Where
+    there is only a metrics.json, the figures stand side by side, without intervals.
 
     \b
     Example:

@@ -1,0 +1,117 @@
+"""score with its ways and with masks, and compare."""
+
+import json
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from annotation_files import document, shape, write_json, write_png
+from cli_runner import error_of, ppnlab
+
+HEAD = "image_id,object_id,parent_id,label,score,xmin,ymin,xmax,ymax\n"
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    """Return a dataset of 12 test images with one object each; beside it lie detections that find all and half."""
+    good, half = [HEAD], [HEAD]
+    for number in range(12):
+        split = "val" if number < 4 else "test"
+        content = document(shape(), imagePath=f"p{number:02}.png", flags={split: True})
+        write_json(tmp_path / "photos" / f"p{number:02}.json", content)
+        write_png(tmp_path / "photos" / f"p{number:02}.png")
+        row = f"p{number:02},{number},,qr_code,{0.9 - number / 100},0.1,0.125,0.4,0.375\n"
+        good.append(row)
+        half.append(row if number % 2 else row.replace("0.1,0.125,0.4,0.375", "0.6,0.6,0.9,0.9"))
+    (tmp_path / "good.csv").write_text("".join(good))
+    (tmp_path / "half.csv").write_text("".join(half))
+    assert ppnlab("convert", tmp_path / "photos", tmp_path / "data").exit_code == 0
+    return tmp_path / "data"
+
+
+def scored(data: Path, name: str, *options: object) -> dict[str, object]:
+    result = ppnlab("score", data, data.with_name(name), *options, "--json")
+    assert result.exit_code == 0, result.output
+    values: dict[str, object] = json.loads(result.stdout)
+    return values
+
+
+def test_a_preset_sets_how_it_is_scored_and_an_option_wins_over_it(data: Path) -> None:
+    reference = scored(data, "good.csv", "--preset", "reference")
+    assert (reference["matching"], reference["ap"]) == ("voc", "all-point")
+    mixed = scored(data, "good.csv", "--preset", "voc2007", "--ap", "all-point", "--resamples", 0)
+    assert (mixed["matching"], mixed["ap"], mixed["resamples"]) == ("voc", "all-point", 0)
+
+
+def test_a_rule_chooses_the_threshold_on_val(data: Path) -> None:
+    values = scored(data, "half.csv", "--threshold", "recall>=0.5", "--split", "test")
+    (test,) = values["splits"].values()  # type: ignore[attr-defined]
+    assert test["classes"]["qr_code"]["threshold_from"] == "val"
+
+
+def test_score_is_the_same_at_every_repetition(data: Path) -> None:
+    assert scored(data, "half.csv", "--seed", 5) == scored(data, "half.csv", "--seed", 5)
+
+
+def test_compare_says_which_is_better_and_writes_a_page(data: Path, tmp_path: Path) -> None:
+    options = ("--truth", data, "--report", tmp_path / "compared")
+    result = ppnlab("compare", tmp_path / "half.csv", tmp_path / "good.csv", *options)
+    assert result.exit_code == 0, result.output
+    assert "good is better than half by" in result.stdout
+    assert (tmp_path / "compared" / "compare.html").is_file()
+    values = json.loads(ppnlab("compare", tmp_path / "half.csv", tmp_path / "good.csv", *options, "--json").stdout)
+    difference = values["splits"]["test"]["differences"]["good"]["ap50"]
+    assert difference["difference"] > 0
+
+
+def test_compare_of_equal_detections_finds_no_difference(data: Path, tmp_path: Path) -> None:
+    (tmp_path / "again.csv").write_text((tmp_path / "good.csv").read_text())
+    result = ppnlab("compare", tmp_path / "good.csv", tmp_path / "again.csv", "--truth", data)
+    assert "good and again do not differ in AP@.5" in result.stdout
+
+
+def masks(folder: Path, *pictures: np.ndarray) -> Path:
+    folder.mkdir()
+    for number, picture in enumerate(pictures):
+        cv2.imwrite(str(folder / f"{number}.png"), picture)
+    return folder
+
+
+def test_masks_are_scored_by_object_class_and_probability(tmp_path: Path) -> None:
+    labels = np.zeros((20, 20), np.uint16)
+    labels[2:8, 2:8], labels[10:18, 10:18] = 1, 2
+    moved = np.roll(labels, 1, axis=1)
+    truth, found = masks(tmp_path / "truth", labels), masks(tmp_path / "found", moved)
+    objects = json.loads(ppnlab("score", truth, found, "--masks", "instance", "--iou", 0.5, "--json").stdout)
+    (row,) = objects["pooled"]
+    assert (row["tp"], row["fp"], row["fn"], row["f1"]) == (2, 0, 0, 1.0)
+    text = ppnlab("score", truth, found, "--masks", "instance").stdout
+    assert text.splitlines()[1].split()[:3] == ["IoU", "truth", "predicted"]
+    classes = json.loads(ppnlab("score", truth, found, "--masks", "class", "--classes", "a=1,b=2", "--json").stdout)
+    # 36 pixels, of which 30 are hit: Dice 60 / 72.
+    assert classes["classes"]["a"]["dice"] == pytest.approx(60 / 72)
+    sure = masks(tmp_path / "sure", ((labels > 0) * 255).astype(np.uint8))
+    maps = json.loads(ppnlab("score", truth, sure, "--masks", "probability", "--json").stdout)
+    assert maps["pr_auc"] == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize(
+    ("line", "status", "told"),
+    [
+        (("compare", "good.csv"), 2, "two or more must be compared, got 1"),
+        (("compare", "good.csv", "half.csv"), 2, "truth"),
+        (("compare", "good.csv", "nothing.csv", "--truth", "data"), 2, "nothing.csv: place must be"),
+        (("score", "data", "good.csv", "--threshold", "high"), 2, "threshold must be a number, best-f1, precision>="),
+        (("score", "data", "good.csv", "--masks", "instance"), 1, "good.csv"),
+        (("score", "photos", "photos", "--masks", "class"), 2, "--classes must be NAME=VALUE"),
+        (("score", "photos", "photos", "--masks", "class", "--classes", "a=x"), 2, "--classes must be NAME=VALUE"),
+    ],
+)
+def test_mistakes_are_told_in_one_line(
+    data: Path, monkeypatch: pytest.MonkeyPatch, line: tuple[str, ...], status: int, told: str
+) -> None:
+    monkeypatch.chdir(data.parent)
+    result = ppnlab(*line)
+    assert result.exit_code == status, result.output
+    assert told in error_of(result)
