@@ -997,7 +997,7 @@ def _figures(part: Any) -> list[object]:  # noqa: ANN401
     help="TRUTH and DETECTIONS are folders of label images, of class pictures, or of truth and probability maps.",
 )
 @click.option("--classes", metavar="NAME=VALUE,...", help="With --masks class: the number of each class's pixels.")
-@click.option("--lenient", is_flag=True, help="With --masks: leave out files without a partner, and name them.")
+@click.option("--lenient", is_flag=True, help="Leave out, count and name what cannot be scored; else it is an error.")
 @_json
 def score(
     truth: Path,
@@ -1027,11 +1027,23 @@ def score(
     from evaluation.sources import read_results, read_truth
 
     settings = _score_settings(scoring)
-    dataset = read_truth(truth)
-    found = read_results(detections, dataset)
+    left_out: dict[str, list[str]] = {"truth": [], "detections": []}
+    dataset = read_truth(truth, left_out["truth"] if lenient else None)
+    found = read_results(detections, dataset, left_out["detections"] if lenient else None)
     metrics = evaluate_splits(dataset, found, settings, splits or None, name=str(detections))
     page = _write_scores(report, dataset, found, metrics) if report is not None else None
-    _print_metrics(metrics, page, as_json)
+    _tell_left_out(left_out)
+    more = {"left_out": {name: len(faults) for name, faults in left_out.items()}} if lenient else {}
+    _print_json_or(as_json, {**metrics.to_json(), **more}, lambda: _metrics_text(metrics, page))
+
+
+def _tell_left_out(left_out: Mapping[str, Sequence[str]]) -> None:
+    """Print the first few entries of each table that were left out to stderr, and how many there were."""
+    for name, faults in left_out.items():
+        for fault in faults[:_WARNINGS_TOLD]:
+            click.echo(f"left out: {fault}", err=True)
+        if faults:
+            click.echo(f"warn: {len(faults)} of the {name} left out; the figures are of the rest", err=True)
 
 
 def _score_masks(

@@ -5,6 +5,7 @@ A row's number counts the header as row 1, as a spreadsheet shows it.
 """
 
 import csv
+import math
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -182,6 +183,17 @@ class CsvTable:
             if not matches(cell):
                 raise self.fault(row, name, must)
         return cells
+
+
+def finite(cell: str) -> float | None:
+    """Return the number that a cell holds, or None where it holds no finite one."""
+    value = float(cell) if _NUMBER.fullmatch(cell) else math.inf
+    return value if math.isfinite(value) else None
+
+
+def is_integer(cell: str, *, least: int) -> bool:
+    """Return whether a cell holds an integer of at least `least` and at most 18 digits."""
+    return bool(_INTEGER.fullmatch(cell)) and int(cell) >= least
 
 
 def read_csv(path: Path, required: Sequence[str]) -> CsvTable:

@@ -1,11 +1,11 @@
 """detections.csv: what a detector found, normalised by each image's size."""
 
-from collections.abc import Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
-from annotations.csvtable import Column, box_columns, csv_text, parent_column, read_csv
+from annotations.csvtable import Column, CsvTable, box_columns, csv_text, finite, is_integer, parent_column, read_csv
 from annotations.errors import AnnotationError
 from annotations.tables import NO_PARENT, Detections, Images
 from annotations.whole import write_whole
@@ -31,8 +31,12 @@ def write_detections(path: Path, images: Images, classes: Sequence[str], detecti
         raise AnnotationError(f"{path}: file must be writable, got {error.strerror or error}") from error
 
 
-def read_detections(path: Path, images: Images, classes: Sequence[str]) -> Detections:
+def read_detections(
+    path: Path, images: Images, classes: Sequence[str], left_out: list[str] | None = None
+) -> Detections:
     """Return the detections of a file; coordinates a little outside [0, 1] are as good as others.
+
+    With `left_out`, rows at fault are left out, and told of in it, in place of an error.
 
     Raises:
         AnnotationError: the file is missing or damaged, or names an image or a class that is not known; file, row and
@@ -40,6 +44,8 @@ def read_detections(path: Path, images: Images, classes: Sequence[str]) -> Detec
     """
     table = read_csv(path, COLUMNS)
     row_of = {image_id: row for row, image_id in enumerate(images.image_id.tolist())}
+    if left_out is not None:
+        table = _sound(table, row_of, classes, left_out)
     image_row = table.places("image_id", row_of, "an image_id of the images")
     object_id = table.integers("object_id", least=0)
     table.distinct("object_id", object_id.tolist())
@@ -55,6 +61,47 @@ def read_detections(path: Path, images: Images, classes: Sequence[str]) -> Detec
         score=score,
         xyxy_rel=box_columns(table),
     )
+
+
+def _sound(table: CsvTable, images: Container[str], classes: Sequence[str], left_out: list[str]) -> CsvTable:
+    """Return the table of the rows that can be scored; a part whose object is left out has no parent."""
+    faults = [_fault(dict(zip(table.columns, cells, strict=True)), images, classes) for cells in _rows(table)]
+    seen: dict[str, int] = {}
+    for row, object_id in enumerate(table.columns["object_id"]):
+        if faults[row] is None and seen.setdefault(object_id, row) != row:
+            faults[row] = f"object_id must be unique, got {object_id} again"
+    # A row's number counts the header as row 1, as everywhere in CSV tables.
+    left_out += [f"{table.path}: row {row + 2}: {fault}" for row, fault in enumerate(faults) if fault is not None]
+    kept = [row for row, fault in enumerate(faults) if fault is None]
+    columns = {name: [cells[row] for row in kept] for name, cells in table.columns.items()}
+    image_of = dict(zip(columns["object_id"], columns["image_id"], strict=True))
+    pairs = zip(columns["parent_id"], columns["object_id"], columns["image_id"], strict=True)
+    columns["parent_id"] = [p if p != own and image_of.get(p) == image else "" for p, own, image in pairs]
+    return CsvTable(table.path, columns)
+
+
+def _rows(table: CsvTable) -> Iterable[tuple[str, ...]]:
+    return zip(*table.columns.values(), strict=True)
+
+
+def _fault(cells: Mapping[str, str], images: Container[str], classes: Sequence[str]) -> str | None:
+    """Return what keeps a row from being scored, or None."""
+    if cells["image_id"] not in images:
+        return f"image_id must be one of the images, got {cells['image_id']!r:.80}"
+    if cells["label"] not in classes:
+        return f"label must be one of {', '.join(classes)}, got {cells['label']!r:.80}"
+    if not is_integer(cells["object_id"], least=0):
+        return f"object_id must be an integer of at least 0, got {cells['object_id']!r:.80}"
+    numbers = {name: finite(cells[name]) for name in ("score", "xmin", "ymin", "xmax", "ymax")}
+    for name, value in numbers.items():
+        if value is None:
+            return f"{name} must be a finite number, got {cells[name]!r:.80}"
+    score, xmin, ymin, xmax, ymax = (value or 0.0 for value in numbers.values())
+    if not 0 <= score <= 1:
+        return f"score must be in [0, 1], got {cells['score']}"
+    if not (xmin < xmax and ymin < ymax):
+        return f"box must have an area, got [{xmin:g}, {ymin:g}, {xmax:g}, {ymax:g}]"
+    return None
 
 
 def _check(detections: Detections) -> None:

@@ -4,10 +4,11 @@ Source: the data format page of the COCO data set (bbox is [x, y, width, height]
 """
 
 from collections.abc import Hashable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath, PureWindowsPath
-from typing import NoReturn
 
 import numpy as np
+from numpy.typing import NDArray
 
 from annotations.coco_document import (
     LARGEST_FILE,
@@ -31,47 +32,55 @@ from evaluation.coco_results import quick_results
 _IDS = "coco_ids"
 
 
-def read_coco_truth(path: Path) -> BoxDataset:
+def read_coco_truth(path: Path, left_out: list[str] | None = None) -> BoxDataset:
     """Return the truth of a COCO JSON file; classes stand in the order of their ids, `image_id` is the file's stem.
 
     Where stems clash it is the file's name without suffix, and where files have no name the image's number; our own
-    `image_id` comes before them. Boxes are as the file has them, also where they leave their image.
+    `image_id` comes before them. Boxes are as the file has them, also where they leave their image. With `left_out`,
+    annotations at fault are left out, and told of in it, in place of an error.
 
     Raises:
         AnnotationError: the file cannot be read, or an entry is at fault; file, list and place are named.
     """
-    fault = _refusal(path)
+    faults = _Faults(path, {} if left_out is None else {"annotations": left_out})
+    fault = faults.take
     try:
         document = read_coco_document(path, fault)
     except FileRefused as error:
         raise AnnotationError(f"{path}: {error}") from error
     _refuse_incomplete(document, fault)
     images, rows = _image_table(path, document), len(document.annotations)
+    sound = faults.sound("annotations", rows)
+    # An annotation without an image stands in the first until it is left out.
+    image_row = np.maximum(document.image_row, 0)
     annotations = Annotations(
-        image_row=document.image_row,
+        image_row=image_row,
         object_id=np.arange(rows),
         parent_id=np.full(rows, NO_PARENT),
         group_id=np.full(rows, ""),
         class_id=document.class_id,
-        xyxy_rel=relative(images, document.image_row, document.xyxy),
+        xyxy_rel=relative(images, image_row, document.xyxy) if len(images) else document.xyxy,
         shape_type=np.full(rows, "rectangle"),
         crowd=document.crowd,
         ignore=document.ignore,
     )
+    annotations = annotations if sound.all() else annotations.take(sound)
     summary = {_IDS: {"images": document.image_rows, "categories": document.class_ids}}
     return BoxDataset(path.parent, document.names, {}, images, annotations, summary)
 
 
-def read_coco_results(path: Path, truth: BoxDataset) -> Detections:
+def read_coco_results(path: Path, truth: BoxDataset, left_out: list[str] | None = None) -> Detections:
     """Return the detections of a COCO results file (a list of image_id, category_id, bbox and score).
 
     Ids are those of the COCO file that `truth` was read from. For another truth, image_id must be its image_id and
-    category_id the name of a class: its numbers would be a guess.
+    category_id the name of a class: its numbers would be a guess. With `left_out`, entries at fault are left out, and
+    told of in it, in place of an error.
 
     Raises:
         AnnotationError: the file cannot be read, or an entry is at fault; file and place are named.
     """
-    fault = _refusal(path)
+    faults = _Faults(path, {} if left_out is None else {"results": left_out})
+    fault = faults.take
     ids: Mapping[str, Mapping[Hashable, int]] = truth.summary.get(_IDS) or {
         "images": {name: row for row, name in enumerate(truth.images.image_id.tolist())},
         "categories": {name: class_id for class_id, name in enumerate(truth.classes)},
@@ -92,23 +101,46 @@ def read_coco_results(path: Path, truth: BoxDataset) -> Detections:
     class_id = looked_up("results", rows, "category_id", ids["categories"], fault)
     xyxy = boxes("results", rows, fault)
     _refuse_empty("results", rows, xyxy, fault)
+    score = numbers("results", rows, "score", 0, fault)
+    sound = faults.sound("results", len(rows))
+    image_row, class_id, score, xyxy = image_row[sound], class_id[sound], score[sound], xyxy[sound]
     return Detections(
         image_row=image_row,
-        object_id=np.arange(len(rows)),
-        parent_id=np.full(len(rows), NO_PARENT),
+        object_id=np.arange(len(image_row)),
+        parent_id=np.full(len(image_row), NO_PARENT),
         class_id=class_id,
-        score=numbers("results", rows, "score", 0, fault),
+        score=score,
         xyxy_rel=relative(truth.images, image_row, xyxy),
     )
 
 
-def _refusal(path: Path) -> OnFault:
-    """Return what refuses a file at its first fault."""
+@dataclass(frozen=True, slots=True)
+class _Faults:
+    """Refuses a file at its first fault, but for the lists whose faults are gathered in `left_out`."""
 
-    def refuse(name: str, index: int, message: str) -> NoReturn:
-        raise AnnotationError(f"{path}: {name}[{index}]: {message}")
+    path: Path
+    left_out: Mapping[str, list[str]]
+    _places: dict[str, set[int]] = field(default_factory=dict)
 
-    return refuse
+    def take(self, name: str, index: int, message: str) -> None:
+        """Take note of a fault.
+
+        Raises:
+            AnnotationError: it is in a list whose faults are not gathered.
+        """
+        told = f"{self.path}: {name}[{index}]: {message}"
+        if name not in self.left_out:
+            raise AnnotationError(told)
+        places = self._places.setdefault(name, set())
+        if index not in places:
+            places.add(index)
+            self.left_out[name].append(told)
+
+    def sound(self, name: str, rows: int) -> NDArray[np.bool_]:
+        """Return the (N,) mask of the entries of a list without a fault."""
+        sound = np.ones(rows, np.bool_)
+        sound[list(self._places.get(name, ()))] = False
+        return sound
 
 
 def _refuse_incomplete(document: CocoDocument, fault: OnFault) -> None:

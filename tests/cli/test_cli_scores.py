@@ -115,3 +115,15 @@ def test_mistakes_are_told_in_one_line(
     result = ppnlab(*line)
     assert result.exit_code == status, result.output
     assert told in error_of(result)
+
+
+def test_lenient_scores_the_rest_and_counts_what_is_left_out(data: Path) -> None:
+    with data.with_name("good.csv").open("a") as handle:
+        handle.write("nowhere,99,,qr_code,0.9,0.1,0.1,0.2,0.2\n")
+    strict = ppnlab("score", data, data.with_name("good.csv"))
+    assert strict.exit_code == 1
+    result = ppnlab("score", data, data.with_name("good.csv"), "--lenient", "--json")
+    assert result.exit_code == 0, result.output
+    assert json.loads(result.stdout)["left_out"] == {"truth": 0, "detections": 1}
+    assert "row 14: image_id must be one of the images, got 'nowhere'" in result.stderr
+    assert "1 of the detections left out" in result.stderr
