@@ -520,6 +520,9 @@ def test_parts_that_never_name_an_object_are_spoken_of() -> None:
     said = " ".join(remarks(metrics, part_report(truth, found, metrics)))
     assert "No detected part on test names its object" in said
     assert "names its object" not in " ".join(remarks(metrics))
+    nothing = found.take(np.zeros(0, np.int64))
+    metrics = evaluate_splits(truth, nothing)
+    assert "names its object" not in " ".join(remarks(metrics, part_report(truth, nothing, metrics)))
 
 
 def test_what_ties_and_ignored_objects_do_is_a_row_only_where_they_do_something() -> None:
