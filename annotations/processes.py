@@ -1,6 +1,8 @@
 """One piece of work on many chunks, shared out among processes: the same results in the same order, sooner."""
 
-from collections.abc import Callable, Sequence
+import contextlib
+import signal
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
@@ -30,10 +32,21 @@ def shared_out(
     # Not forked: another thread of this process may hold a lock, which would then stay locked in the copy.
     pool = ProcessPoolExecutor(helpers, get_context("spawn"), initializer=_remember, initargs=(work,))
     try:
-        futures = [pool.submit(_help, chunk) for chunk in chunks]
+        with _interruptions_later():
+            futures = [pool.submit(_help, chunk) for chunk in chunks]
         return _together(work, chunks, futures, done)
     finally:
         pool.shutdown(cancel_futures=True)
+
+
+@contextlib.contextmanager
+def _interruptions_later() -> Iterator[None]:
+    """Let Ctrl-C wait until the block ends; processes that are started in it never see it, for this one ends them."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _remember(work: Callable[[Any], Any]) -> None:

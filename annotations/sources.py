@@ -39,7 +39,9 @@ def find_files(root: Path, findings: list[Finding]) -> FoundFiles:
             findings.append(_own_output(prefix[:-1]))
         paths = [prefix + name for name in files]
         ordinary.update(paths)
-        found += [path for path in paths if path[-len(SUFFIX) :].lower() == SUFFIX]
+        # A box dataset that lies in its source has a JSON file of its own.
+        own = f"{prefix}dataset.json" if {"dataset.json", "images.csv", "boxes.csv"} <= set(files) else None
+        found += [path for path in paths if path[-len(SUFFIX) :].lower() == SUFFIX and path != own]
         found += [prefix + name for name in others if name[-len(SUFFIX) :].lower() == SUFFIX]
     named = _plainly_named([path for path in found if _is_annotation(path)], findings)
     return FoundFiles(sorted(named), frozenset(ordinary))

@@ -387,3 +387,14 @@ def test_file_name_that_is_not_utf8_is_refused_by_name(tmp_path: Path) -> None:
     report = convert(root)
     assert only(report, "bad-name").source == "\\udcff.json"
     assert len(report.dataset.images) == 1
+
+
+def test_a_box_dataset_in_its_source_is_no_odd_annotation(tmp_path: Path) -> None:
+    write_json(tmp_path / "photos" / "a.json", document(shape()))
+    write_png(tmp_path / "photos" / "img.png")
+    first = convert_source(tmp_path / "photos", tmp_path / "photos" / "data", parts={})
+    again = convert_source(tmp_path / "photos", tmp_path / "again", parts={})
+    assert again.findings == first.findings == ()
+    # A dataset.json of somebody else's is told as before.
+    write_json(tmp_path / "photos" / "other" / "dataset.json", {"name": "x"})
+    assert codes(convert_source(tmp_path / "photos", tmp_path / "third", parts={})) == ["not-labelme"]
