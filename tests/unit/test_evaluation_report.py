@@ -355,15 +355,17 @@ def test_the_page_shows_errors_and_parts_of_their_files(tmp_path: Path) -> None:
 def test_of_many_classes_the_page_lists_the_confusions_that_are_most_frequent() -> None:
     table = images(2)
     names = tuple(f"c{i}" for i in range(40))
-    truth = dataset(table, [(0, i, (3 * i, 0, 3 * i + 2, 10)) for i in range(40)], classes=names)
+    rows = [(0, i, (3 * i, 0, 3 * i + 2, 10)) for i in range(40)]
+    truth = dataset(table, [*rows, (1, 0, BOX)], classes=names)
     swapped = [(0, (i + 1) % 40, (3 * i, 0, 3 * i + 2, 10), 0.9) for i in range(40)]
-    found = detections(table, swapped)
+    found = detections(table, [*swapped, (1, 0, BOX, 0.9)])
     page = Page(page_html(truth, found, evaluate_splits(truth, found, ScoreSettings(threshold=0.5, resamples=0))))
     assert (page.faults, page.open) == ([], [])
     # The most frequent confusions, in place of a matrix of 41 x 41.
     assert "thereisfoundtimes" in "".join(page.text.split())
     assert "c3c41" in page.text
     assert "c30c311" not in page.text
+    assert "c0c01" not in page.text
 
 
 def test_an_image_of_a_kind_shows_only_its_errors_with_what_they_lie_on() -> None:
