@@ -8,6 +8,7 @@ and when that one is ignored (VOC's difficult), it is neither hit nor miss. Crow
 Source: pycocotools `COCOeval.evaluateImg`; the VOC 2012 development kit, `VOCevaldet.m`.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Self
 
@@ -18,12 +19,14 @@ from annotations.columns import column
 from annotations.tables import BoxDataset, Boxes, Detections
 from evaluation.iou import area, pixel_boxes
 from evaluation.order import best_first, order_of
-from evaluation.pairs import Pairs, overlapping_pairs
+from evaluation.pairs import Pairs, TruthGroups, pairs_in_groups
 from evaluation.sizes import ALL, size_range
 from evaluation.turns import best_free, best_or_none
 
 MATCHINGS = ("coco", "voc")
 _NOBODY = -1
+_AT_ONCE = 1 << 17
+"""Detections that are looked at together: what fits a processor's cache, whatever the size of the set."""
 _AREA_GRID = 2.0**14
 """Steps a square pixel: coarser than what rounding leaves of a box with sides of some thousand pixels."""
 _OF_DETECTIONS = ("detection_row", "image_row", "class_id", "score", "truth_row", "iou", "ignored")
@@ -88,11 +91,24 @@ class MatchTable:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Block:
+    """Some images: the rows of their truth, and their pairs, which point at places in `truth_row` (B,).
+
+    Detections are known by their places in `Candidates.row`. They stand image by image, so that what is looked at
+    together lies together, and those of an image class by class, best score first.
+    """
+
+    truth_row: NDArray[np.int64]
+    pairs: Pairs
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Candidates:
     """Everything that matching needs at any IoU threshold from `lowest_iou` up: made once, matched many times.
 
-    `row` (N,) are the rows of `detections` that take part, class by class and best score first; `pairs` point at its
-    places, `start` (classes + 1,) bounds those of a class. `area` (N,) and `truth_area` (M,) are in square pixels.
+    `row` (N,) are the rows of `detections` that take part, class by class and best score first, `start` (classes + 1,)
+    bounds the places of a class in it. `area` (N,) and `truth_area` (M,) are in square pixels. `blocks` hold who could
+    take what, some images each.
     """
 
     matching: str
@@ -103,7 +119,7 @@ class Candidates:
     start: NDArray[np.int64]
     area: NDArray[np.float64]
     truth_area: NDArray[np.float64]
-    pairs: Pairs
+    blocks: tuple[Block, ...]
 
     @property
     def classes(self) -> int:
@@ -115,26 +131,31 @@ class Candidates:
         truth = self.dataset.annotations
         return np.asarray(truth.crowd | truth.ignore | size_range(size).outside(self.truth_area))
 
-    def preferred(self, size: str = ALL) -> Pairs:
-        """Return the pairs in the order in which detections take truth where only objects of a size count."""
+    def preferred(self, size: str = ALL) -> tuple[Block, ...]:
+        """Return the blocks in the order in which detections take truth where only objects of a size count."""
         # For VOC's rule an ignored truth is as good as any other.
         last = self.ignored_truth(size) if self.matching == "coco" else self.dataset.annotations.crowd
-        return self.pairs.preferring(last)
+        return tuple(replace(block, pairs=block.pairs.preferring(last[block.truth_row])) for block in self.blocks)
 
-    def taken(self, preferred: Pairs, ignored_truth: NDArray[np.bool_], iou_threshold: float) -> Pairs:
+    def taken(self, preferred: tuple[Block, ...], ignored_truth: NDArray[np.bool_], iou_threshold: float) -> Pairs:
         """Return which detection takes which truth at this IoU threshold: one pair a detection, at most.
 
-        `preferred` and `ignored_truth` are those of one size.
+        `preferred` and `ignored_truth` are those of one size. `detection` are places in `row`, ascending.
 
         Raises:
             ValueError: the threshold is below the lowest that the candidates were made for.
         """
         if iou_threshold < self.lowest_iou:
             raise ValueError(f"iou_threshold must be at least {self.lowest_iou}, got {iou_threshold}")
-        near = preferred.take(preferred.iou >= iou_threshold)
-        if self.matching == "coco":
-            return best_free(near, self.dataset.annotations.crowd)
-        return best_or_none(near, ignored_truth)
+        shared = self.dataset.annotations.crowd if self.matching == "coco" else ignored_truth
+        take = best_free if self.matching == "coco" else best_or_none
+        found = [(np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0))]
+        for block in preferred:
+            near = block.pairs.take(block.pairs.iou >= iou_threshold)
+            taken = take(near, shared[block.truth_row])
+            found.append((taken.detection, block.truth_row[taken.truth], taken.iou))
+        pairs = Pairs(*(np.concatenate(parts) for parts in zip(*found, strict=True)))
+        return pairs.take(order_of(pairs.detection))
 
     def match(self, iou_threshold: float) -> MatchTable:
         """Return the match table at this IoU threshold.
@@ -193,28 +214,21 @@ def candidates(
         raise ValueError(f"lowest_iou must be above 0 and at most 1, got {lowest_iou}")
     if max_detections is not None and max_detections < 1:
         raise ValueError(f"max_detections must be at least 1, got {max_detections}")
-    images, truth, classes = dataset.images, dataset.annotations, max(1, len(dataset.classes))
-    key = detections.image_row * classes + detections.class_id
+    classes = max(1, len(dataset.classes))
     row = _by_class(detections, classes)
     if least_score is not None:
         row = row[detections.score[row] >= least_score]
     if max_detections is not None:
-        row = _best_of_group(row, key[row], max_detections)
-    boxes = pixel_boxes(images, detections.image_row, detections.xyxy_rel)
-    truth_boxes = pixel_boxes(images, truth.image_row, truth.xyxy_rel)
-    # In the order of the table, for there the boxes of an image lie together.
-    pairs = overlapping_pairs(
-        boxes,
-        key,
-        truth_boxes,
-        truth.image_row * classes + truth.class_id,
-        lowest_iou=lowest_iou,
-        crowd=truth.crowd,
-    )
-    placed = _placed(pairs, row, len(detections)).best_first(last_wins=matching == "coco")
-    sizes = box_areas(boxes)[row], box_areas(truth_boxes)
-    start = np.cumsum([0, *np.bincount(detections.class_id[row], minlength=len(dataset.classes))])
-    return Candidates(matching, lowest_iou, dataset, detections, row, start, *sizes, placed)
+        row = _best_of_group(row, detections.image_row[row] * classes + detections.class_id[row], max_detections)
+    place = np.full(len(detections), _NOBODY)
+    place[row] = np.arange(len(row))
+    area_of_row = np.empty(len(detections))
+    blocks = tuple(_blocks(dataset, detections, place, area_of_row, matching, lowest_iou))
+    truth = dataset.annotations
+    truth_area = box_areas(pixel_boxes(dataset.images, truth.image_row, truth.xyxy_rel))
+    ranked_class = detections.class_id if len(row) == len(detections) else detections.class_id[row]
+    start = np.cumsum([0, *np.bincount(ranked_class, minlength=len(dataset.classes))])
+    return Candidates(matching, lowest_iou, dataset, detections, row, start, area_of_row[row], truth_area, blocks)
 
 
 def match(
@@ -257,8 +271,17 @@ def grouped(number: NDArray[np.int64], groups: int) -> NDArray[np.int64]:
 
 def _by_class(detections: Detections, classes: int) -> NDArray[np.int64]:
     """Return the (N,) rows class by class, and within each as `ranking` has them."""
-    ranked = ranking(detections)
-    return np.asarray(ranked[grouped(detections.class_id[ranked], classes)]) if classes > 1 else ranked
+    by_image = _by_image(detections)
+    if by_image is None:
+        row = grouped(detections.class_id, classes)
+    else:
+        row = by_image[grouped(detections.class_id[by_image], classes)]
+    # One class after the other, for what is sorted together should fit a processor's cache.
+    stops = np.cumsum(np.bincount(detections.class_id, minlength=classes)).tolist()
+    for start, stop in zip([0, *stops[:-1]], stops, strict=True):
+        own = row[start:stop]
+        row[start:stop] = own[best_first(detections.score[own])]
+    return row
 
 
 def _best_of_group(row: NDArray[np.int64], key: NDArray[np.int64], most: int) -> NDArray[np.int64]:
@@ -272,10 +295,44 @@ def _best_of_group(row: NDArray[np.int64], key: NDArray[np.int64], most: int) ->
     return row[place < most]
 
 
-def _placed(pairs: Pairs, row: NDArray[np.int64], detections: int) -> Pairs:
-    """Return the pairs with the place of their detection in `row` in place of its row, without those that are not."""
-    place = np.full(detections, _NOBODY)
-    place[row] = np.arange(len(row))
-    moved = Pairs(place[pairs.detection], pairs.truth, pairs.iou)
-    moved = moved.take(moved.detection != _NOBODY)
-    return moved.take(order_of(moved.detection))
+def _blocks(
+    dataset: BoxDataset,
+    detections: Detections,
+    place: NDArray[np.int64],
+    areas: NDArray[np.float64],
+    matching: str,
+    lowest_iou: float,
+) -> Iterator[Block]:
+    """Yield the blocks of a whole set, and write the (N,) `areas` of the detections, which stand at (N,) `place`."""
+    images, truth, classes = dataset.images, dataset.annotations, max(1, len(dataset.classes))
+    by_image, truth_by_image = _by_image(detections), order_of(truth.image_row)
+    truth_image = truth.image_row[truth_by_image]
+    for start, stop in _whole_images(detections.image_row if by_image is None else detections.image_row[by_image]):
+        rows = np.arange(start, stop) if by_image is None else by_image[start:stop]
+        own = detections.image_row[rows]
+        low, high = np.searchsorted(truth_image, own[0], "left"), np.searchsorted(truth_image, own[-1], "right")
+        wanted = truth_by_image[low:high]
+        boxes = pixel_boxes(images, own, detections.xyxy_rel[rows])
+        areas[rows] = box_areas(boxes)
+        pairs = pairs_in_groups(
+            boxes,
+            (own - own[0]) * classes + detections.class_id[rows],
+            pixel_boxes(images, truth.image_row[wanted], truth.xyxy_rel[wanted]),
+            TruthGroups((truth.image_row[wanted] - own[0]) * classes + truth.class_id[wanted]),
+            lowest_iou=lowest_iou,
+            crowd=truth.crowd[wanted],
+        )
+        placed = Pairs(place[rows[pairs.detection]], pairs.truth, pairs.iou)
+        order = np.lexsort((placed.detection, own[pairs.detection]))
+        placed = placed.take(order[placed.detection[order] != _NOBODY])
+        yield Block(wanted, placed.best_first(last_wins=matching == "coco"))
+
+
+def _whole_images(image_row: NDArray[np.int64]) -> Iterator[tuple[int, int]]:
+    """Yield (start, stop) of about `_AT_ONCE` rows of a column in ascending order, never parting those of an image."""
+    start, count = 0, len(image_row)
+    while start < count:
+        last = image_row[min(start + _AT_ONCE, count) - 1]
+        stop = int(np.searchsorted(image_row, last, "right"))
+        yield start, stop
+        start = stop

@@ -18,9 +18,9 @@ _DENSE = 8
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Pairs:
-    """Pairs of detection and truth whose IoU is large enough, K in all, in the order of the detections.
+    """Pairs of detection and truth whose IoU is large enough, K in all.
 
-    `detection` is not descending; the pairs of one detection stand in the order in which it would take the truths.
+    The pairs of one detection stand together, in the order in which it would take the truths.
     """
 
     detection: NDArray[np.int64]
@@ -33,7 +33,14 @@ class Pairs:
     @property
     def first(self) -> NDArray[np.int64]:
         """Return the (D,) rows at which the pairs of the next detection begin."""
-        return np.flatnonzero(np.diff(self.detection, prepend=-1))
+        return np.flatnonzero(self._begins)
+
+    @property
+    def _begins(self) -> NDArray[np.bool_]:
+        """Return the (K,) mask of the first pair of each detection."""
+        begins = np.ones(len(self), np.bool_)
+        np.not_equal(self.detection[1:], self.detection[:-1], out=begins[1:])
+        return begins
 
     def take(self, rows: NDArray[np.int64] | NDArray[np.bool_]) -> "Pairs":
         """Return these rows alone, in that order."""
@@ -42,31 +49,34 @@ class Pairs:
 
     def preferring(self, last: NDArray[np.bool_]) -> "Pairs":
         """Return the pairs with those of truths that are true in `last` (truths,) behind each detection's others."""
-        rows = self._contested()
+        rows, asker = self._contested()
         held_back = last[self.truth[rows]]
         if not held_back.any():
             return self
-        return self.take(_rearranged(len(self), rows, np.lexsort((held_back, self.detection[rows]))))
+        return self.take(_rearranged(len(self), rows, np.lexsort((held_back, asker))))
 
     def best_first(self, *, last_wins: bool, rival: NDArray[np.bool_] | None = None) -> "Pairs":
         """Return the pairs with the best IoU of each detection first; see `overlapping_pairs`.
 
         Of pairs with the very same IoU, those that are true in `rival` (K,) come behind.
         """
-        rows = self._contested()
+        rows, asker = self._contested()
         truth = self.truth[rows]
-        keys = [-truth if last_wins else truth, -self.iou[rows], self.detection[rows]]
+        keys = [-truth if last_wins else truth, -self.iou[rows], asker]
         if rival is not None:
             keys.insert(1, rival[rows].astype(np.int64))
         return self.take(_rearranged(len(self), rows, np.lexsort(keys)))
 
-    def _contested(self) -> NDArray[np.int64]:
-        """Return the rows of detections with several pairs: the order of the others is plain."""
-        same = self.detection[1:] == self.detection[:-1]
-        several = np.zeros(len(self), np.bool_)
-        several[1:] |= same
-        several[:-1] |= same
-        return np.flatnonzero(several)
+    def _contested(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Return the rows of detections with several pairs, for the order of the others is plain, and their askers.
+
+        Askers are the detections by number: in the order in which they stand.
+        """
+        begins = self._begins
+        several = ~begins
+        several[:-1] |= ~begins[1:]
+        rows = np.flatnonzero(several)
+        return rows, np.cumsum(begins, dtype=np.int64)[rows]
 
 
 def _rearranged(count: int, rows: NDArray[np.int64], order: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -74,6 +84,27 @@ def _rearranged(count: int, rows: NDArray[np.int64], order: NDArray[np.int64]) -
     arranged = np.arange(count)
     arranged[rows] = rows[order]
     return arranged
+
+
+class TruthGroups:
+    """Truths by key: for detections of a key, where its truths are."""
+
+    def __init__(self, truth_key: NDArray[np.int64]) -> None:
+        self.by_key = order_of(truth_key)
+        self._keys = truth_key[self.by_key]
+        groups = int(self._keys[-1]) + 1 if len(self._keys) else 0
+        dense = groups <= _DENSE * len(truth_key)
+        # One group more, for the keys beyond the last.
+        self._counts = np.bincount(truth_key, minlength=groups + 1) if dense else None
+        self._begin = None if self._counts is None else np.cumsum(self._counts) - self._counts
+
+    def find(self, key: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Return where the truths of each (N,) key begin in `by_key`, and how many they are."""
+        if self._counts is not None and self._begin is not None:
+            group = np.minimum(key, len(self._counts) - 1)
+            return self._begin[group], self._counts[group]
+        low, high = (np.searchsorted(self._keys, key, side) for side in ("left", "right"))
+        return low, high - low
 
 
 def overlapping_pairs(
@@ -90,33 +121,33 @@ def overlapping_pairs(
     Boxes are (N, 4) and (M, 4) xyxy pixels, keys are not negative; with a truth that is true in `crowd` (M,), the IoU
     is the share of the detection that lies in it. The pairs of one detection stand in the order of the truth.
     """
-    by_key, low, counts = _groups(truth_key, detection_key)
+    groups = TruthGroups(truth_key)
+    return pairs_in_groups(detection_boxes, detection_key, truth_boxes, groups, lowest_iou=lowest_iou, crowd=crowd)
+
+
+def pairs_in_groups(
+    detection_boxes: Boxes,
+    detection_key: NDArray[np.int64],
+    truth_boxes: Boxes,
+    groups: TruthGroups,
+    *,
+    lowest_iou: float,
+    crowd: NDArray[np.bool_] | None = None,
+) -> Pairs:
+    """Return what `overlapping_pairs` does, given the groups of the truth."""
+    low, counts = groups.find(detection_key)
     owners = np.flatnonzero(counts)
     regions = crowd if crowd is not None and crowd.any() else None
     found = [(np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0))]
     for start, stop in _blocks(counts[owners]):
         block = owners[start:stop]
         owner, position = _expand(low[block], counts[block])
-        detection, truth = block[owner], by_key[position]
+        detection, truth = block[owner], groups.by_key[position]
         marks = None if regions is None else regions[truth]
         iou = iou_of_pairs(detection_boxes[detection], truth_boxes[truth], marks)
         near = np.flatnonzero(iou >= lowest_iou)
         found.append((detection[near], truth[near], iou[near]))
     return Pairs(*(np.concatenate(parts) for parts in zip(*found, strict=True)))
-
-
-def _groups(
-    truth_key: NDArray[np.int64], detection_key: NDArray[np.int64]
-) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
-    """Return the truths by key, and for each detection where those of its key begin and how many they are."""
-    by_key = order_of(truth_key)
-    groups = int(max(truth_key.max(initial=-1), detection_key.max(initial=-1))) + 1
-    if groups <= _DENSE * (len(truth_key) + len(detection_key)):
-        counts = np.bincount(truth_key, minlength=groups)
-        begin = np.cumsum(counts) - counts
-        return by_key, begin[detection_key], counts[detection_key]
-    low, high = (np.searchsorted(truth_key[by_key], detection_key, side) for side in ("left", "right"))
-    return by_key, low, high - low
 
 
 def _blocks(counts: NDArray[np.int64]) -> Iterator[tuple[int, int]]:
