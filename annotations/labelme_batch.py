@@ -66,6 +66,9 @@ class _Boxes(NamedTuple):
     inverted: Mask
 
     def take(self, rows: Mask) -> "_Boxes":
+        """Return the boxes of a mask's true rows."""
+        if rows.all():
+            return self
         file, label, group, kind, xyxy, inverted = self
         return _Boxes(file[rows], label[rows], group[rows], kind[rows], xyxy[rows], inverted[rows])
 
@@ -100,7 +103,7 @@ def _settled(opened: OpenedFiles, heads: Sequence[ImageRow | None], naming: Nami
         shape_type=Words(meanings.kinds, boxes.kind),
         xyxy=boxes.xyxy,
         parent=parent,
-        number=np.arange(len(parent)) - np.searchsorted(boxes.file, boxes.file),
+        number=np.arange(len(parent)) - _first_of_file(boxes.file),
         renamed=frozenset(naming.rename) & Words(meanings.labels, boxes.label).used(),
     )
     inverted = np.bincount(boxes.file[boxes.inverted], minlength=len(heads))[rows].tolist()
@@ -197,6 +200,12 @@ def _have_area_inside(xyxy: Floats, size: Ints) -> Mask:
     return inside
 
 
+def _first_of_file(file: Ints) -> Ints:
+    """Return for each box the row of the first box of its file."""
+    counts = np.bincount(file)
+    return np.asarray(np.repeat(np.cumsum(counts) - counts, counts), np.int64)
+
+
 def _parents(boxes: _Boxes, meanings: _Meanings, parts: Mapping[str, str]) -> tuple[Ints, Mask]:
     """Return each box's parent as a place among the boxes of its file, and a mask that names unsettled files."""
     # Two labels may have been given one name; then they are one label.
@@ -207,6 +216,5 @@ def _parents(boxes: _Boxes, meanings: _Meanings, parts: Mapping[str, str]) -> tu
     # An object that nobody drew has a number that no label has.
     wholes = [code_of.setdefault(parts[label], len(code_of)) if label in parts else NO_PART for label in names]
     linked = parents(boxes.file, name, group_of[boxes.group], boxes.xyxy, np.array(wholes, np.int64))
-    first = np.searchsorted(boxes.file, boxes.file)
-    parent = np.where(linked.parent == NONE, NONE, linked.parent - first)
+    parent = np.where(linked.parent == NONE, NONE, linked.parent - _first_of_file(boxes.file))
     return parent, linked.unsettled | repeated(boxes.file, name, boxes.group, boxes.xyxy)

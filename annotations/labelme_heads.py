@@ -27,6 +27,7 @@ class Heads:
     def rows(self, opened: OpenedFiles, sources: Sequence[str], image_ids: Sequence[str]) -> list[ImageRow | None]:
         """Return the row of each opened file, or None where there is anything to tell about its image or flags."""
         rows: list[ImageRow | None] = []
+        is_there = self._is_there if self._check_images else _may_be_there
         for file, (flags, image_path, width, height) in zip(opened.files, opened.heads, strict=True):
             source = sources[file]
             named = self._flags(flags)
@@ -34,16 +35,14 @@ class Heads:
             # Types, not classes: true is an integer to isinstance.
             if path is None or named is None or type(width) is not int or type(height) is not int:
                 rows.append(None)
-            elif 0 < width <= LARGEST_SIDE and 0 < height <= LARGEST_SIDE and self._is_there(path, width, height):
+            elif 0 < width <= LARGEST_SIDE and 0 < height <= LARGEST_SIDE and is_there(path, width, height):
                 rows.append(ImageRow(image_ids[file], path, width, height, named[0], named[1], source))
             else:
                 rows.append(None)
         return rows
 
     def _is_there(self, path: str, width: int, height: int) -> bool:
-        """Return whether the picture is an ordinary file of that size, or may be one where pictures are not checked."""
-        if not self._check_images:
-            return is_plain(path, len(path))
+        """Return whether the picture is an ordinary file that is displayed in that size."""
         return path in self._folder.ordinary and plain_displayed_size(self._prefix + path) == (width, height)
 
     def _flags(self, flags: Any) -> tuple[str, str] | None:  # noqa: ANN401
@@ -53,6 +52,11 @@ class Heads:
         if key not in self._named:
             self._named[key] = _split_and_flags(flags)
         return self._named[key]
+
+
+def _may_be_there(path: str, width: int, height: int) -> bool:
+    """Return whether a picture can have that path."""
+    return "\0" not in path if path.isascii() else is_plain(path, len(path))
 
 
 def _split_and_flags(flags: Any) -> tuple[str, str] | None:  # noqa: ANN401
