@@ -26,6 +26,8 @@ _INTEGER = re.compile(r"-?\d{1,18}", re.ASCII)
 _FIRST_ROW = 2
 _ROWS_TOGETHER = 1024
 """Rows that are worked on together: few enough that their cells stay in the processor's cache."""
+_FEW_WORDS = 12
+"""A column is searched through once for each; with more, every cell is made a text of its own."""
 
 
 class Sparse(NamedTuple):
@@ -45,7 +47,7 @@ def csv_text(header: Sequence[str], columns: Iterable[Column]) -> str:
     Raises:
         ValueError: the columns differ in length.
     """
-    prepared = [_with_quoted_words(column) for column in columns]
+    prepared = [_with_quoted_words(_as_words(column)) for column in columns]
     lengths = set(map(_length, prepared))
     if len(lengths) > 1:
         raise ValueError(f"columns must have one length, got {sorted(lengths)}")
@@ -54,6 +56,22 @@ def csv_text(header: Sequence[str], columns: Iterable[Column]) -> str:
         cells = [_cells(column, slice(start, start + _ROWS_TOGETHER)) for column in prepared]
         blocks.append("\n".join(map(",".join, zip(*cells, strict=True))))
     return "\n".join(blocks) + "\n"
+
+
+def _as_words(column: Column) -> Column:
+    """Return a long column of few different texts, such as shape types, as words; any other as it is."""
+    if not isinstance(column, np.ndarray) or column.dtype.kind != "U" or len(column) < _ROWS_TOGETHER:
+        return column
+    words: list[str] = []
+    codes, left = np.zeros(len(column), np.int64), np.arange(len(column))
+    if len(set(column[:_ROWS_TOGETHER].tolist())) > _FEW_WORDS:
+        return column
+    while len(left) and len(words) < _FEW_WORDS:
+        words.append(str(column[left[0]]))
+        same = column[left] == words[-1]
+        codes[left[same]] = len(words) - 1
+        left = left[~same]
+    return column if len(left) else Words(tuple(words), codes)
 
 
 def _with_quoted_words(column: Column) -> Column:

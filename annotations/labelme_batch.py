@@ -85,7 +85,7 @@ class _Meanings(NamedTuple):
 def _settled(opened: OpenedFiles, heads: Sequence[ImageRow | None], naming: Naming) -> OrdinaryFiles:
     """Return the ordinary ones of some opened files; one without a head is none."""
     ordinary = np.array([head is not None for head in heads], np.bool_)
-    size = np.array([head[2:4] if head is not None else (1, 1) for head in heads], np.int64).reshape(-1, 2)
+    size = np.array([head[2:4] if head is not None else (1, 1) for head in heads], np.float64).reshape(-1, 2)
     boxes, meanings, odd = _boxes(opened, size, naming)
     ordinary[boxes.file[odd]] = False
     boxes = boxes.take(ordinary[boxes.file])
@@ -122,7 +122,7 @@ def _findings(
     return findings
 
 
-def _boxes(opened: OpenedFiles, size: Ints, naming: Naming) -> tuple[_Boxes, _Meanings, Mask]:
+def _boxes(opened: OpenedFiles, size: Floats, naming: Naming) -> tuple[_Boxes, _Meanings, Mask]:
     """Return the box of each shape, and a mask of the shapes that are not ordinary by themselves."""
     label, group, kind, points, x, y = opened.columns
     labels, groups, kinds = tuple(opened.labels), tuple(opened.groups), tuple(opened.kinds)
@@ -191,7 +191,7 @@ def _around(x: Floats, y: Floats, rim_x: Floats, rim_y: Floats) -> Floats:
         return np.stack([x - radius, y - radius, x + radius, y + radius], axis=1)
 
 
-def _have_area_inside(xyxy: Floats, size: Ints) -> Mask:
+def _have_area_inside(xyxy: Floats, size: Floats) -> Mask:
     """Return whether each box lies inside its frame and has an area there, divided as the files hold it."""
     inside = np.ones(len(xyxy), np.bool_)
     for axis in (0, 1):

@@ -64,7 +64,8 @@ def _folders(root: Path, findings: list[Finding]) -> Iterator[tuple[str, list[st
             continue
         prefix = f"{folder}/" if folder else ""
         files = [entry.name for entry in entries if entry.is_file(follow_symlinks=False)]
-        others = [entry for entry in entries if not entry.is_file(follow_symlinks=False)]
+        all_files = len(files) == len(entries)
+        others = [] if all_files else [entry for entry in entries if not entry.is_file(follow_symlinks=False)]
         yield prefix, files, [entry.name for entry in others if not _is_folder(entry)]
         inner = [entry for entry in others if _is_folder(entry) and not entry.name.startswith(".")]
         inner.sort(key=lambda entry: entry.name)
