@@ -7,7 +7,7 @@ A row's number counts the header as row 1, as a spreadsheet shows it.
 import csv
 import math
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -47,15 +47,23 @@ def csv_text(header: Sequence[str], columns: Iterable[Column]) -> str:
     Raises:
         ValueError: the columns differ in length.
     """
+    return "".join(csv_blocks(header, columns))
+
+
+def csv_blocks(header: Sequence[str], columns: Iterable[Column]) -> Iterator[str]:
+    """Yield the text of `csv_text` in portions of whole rows, so that a long table need not be in memory as text.
+
+    Raises:
+        ValueError: the columns differ in length.
+    """
     prepared = [_with_quoted_words(_as_words(column)) for column in columns]
     lengths = set(map(_length, prepared))
     if len(lengths) > 1:
         raise ValueError(f"columns must have one length, got {sorted(lengths)}")
-    blocks = [",".join(_text_cells(header))]
+    yield ",".join(_text_cells(header)) + "\n"
     for start in range(0, max(lengths, default=0), _ROWS_TOGETHER):
         cells = [_cells(column, slice(start, start + _ROWS_TOGETHER)) for column in prepared]
-        blocks.append("\n".join(map(",".join, zip(*cells, strict=True))))
-    return "\n".join(blocks) + "\n"
+        yield "\n".join(map(",".join, zip(*cells, strict=True))) + "\n"
 
 
 def _as_words(column: Column) -> Column:

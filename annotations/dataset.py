@@ -3,7 +3,7 @@
 import hashlib
 import json
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from annotations.csvtable import Column, CsvTable, Sparse, box_columns, csv_text, parent_column, read_csv
+from annotations.csvtable import Column, CsvTable, Sparse, box_columns, csv_blocks, csv_text, parent_column, read_csv
 from annotations.errors import AnnotationError, UsageError
 from annotations.findings import Finding, count_by_severity, findings_text
 from annotations.tables import NO_PARENT, SPLITS, Annotations, BoxDataset, Images
@@ -80,7 +80,7 @@ def write_dataset(
             summary = {**_summary(written, found), **kind, "command": command, "version": version()}
             _write(aside / "dataset.json", json.dumps(summary, indent=2, ensure_ascii=False) + "\n")
             _write(aside / "images.csv", images_text(written.images))
-            _write(aside / "boxes.csv", _boxes_text(written))
+            _write(aside / "boxes.csv", _boxes_blocks(written))
             _write(aside / "findings.csv", findings_text(found))
     except OSError as error:
         refuse_existing(directory)  # made or filled by another process since
@@ -183,17 +183,18 @@ def _moved(base: str, path: str) -> str:
     return os.path.normpath(Path(base, path)).replace(os.sep, "/")
 
 
-def _boxes_text(dataset: BoxDataset) -> str:
+def _boxes_blocks(dataset: BoxDataset) -> Iterator[str]:
     table = dataset.annotations
     image_id = Words(tuple(dataset.images.image_id.tolist()), table.image_row)
     parent_id, label = Sparse(table.parent_id, NO_PARENT), Words(dataset.classes, table.class_id)
     ids: list[Column] = [image_id, table.object_id, parent_id, table.group_id, label]
     marks = {name: getattr(table, name).astype(np.int64) for name in UNCOUNTED if getattr(table, name).any()}
-    return csv_text((*BOX_COLUMNS, *marks), [*ids, table.xyxy_rel, table.shape_type, *marks.values()])
+    return csv_blocks((*BOX_COLUMNS, *marks), [*ids, table.xyxy_rel, table.shape_type, *marks.values()])
 
 
-def _write(path: Path, text: str) -> None:
-    path.write_bytes(text.encode())
+def _write(path: Path, text: str | Iterable[str]) -> None:
+    with path.open("wb") as handle:
+        handle.writelines(block.encode() for block in ([text] if isinstance(text, str) else text))
 
 
 def _placeless_text(path: Path) -> str:

@@ -7,6 +7,7 @@ import struct
 import subprocess
 import sys
 import zlib
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
@@ -135,7 +136,8 @@ def test_interrupted_write_leaves_no_dataset(tmp_path: Path, monkeypatch: pytest
     dataset: BoxDataset = convert(tmp_path / "in").dataset
     written: list[Path] = []
 
-    def write(path: Path, text: str) -> None:
+    def write(path: Path, portions: str | Iterable[str]) -> None:
+        text = "".join(portions)
         if len(written) == survived:
             path.write_text(text[: len(text) // 2])
             raise Killed
@@ -158,7 +160,7 @@ write = annotations.dataset._write
 
 def cut(path, text):
     if path.name == "boxes.csv":
-        path.write_text(text[:10])
+        path.write_text("".join(text)[:10])
         os.kill(os.getpid(), signal.SIGKILL)
     write(path, text)
 
