@@ -2,15 +2,19 @@
 
 import contextlib
 import signal
+import threading
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
-    from concurrent.futures import Future
+    from concurrent.futures import Future, ProcessPoolExecutor
 
 Chunk = TypeVar("Chunk")
 Result = TypeVar("Result")
 
+_AHEAD = 2
+"""Chunks that each helper has before it, so that it need not wait for the next."""
 _work: list[Callable[[Any], Any]] = []
 """The work of a helping process: sent to it once, not with each chunk."""
 
@@ -32,21 +36,30 @@ def shared_out(
     # Not forked: another thread of this process may hold a lock, which would then stay locked in the copy.
     pool = ProcessPoolExecutor(helpers, get_context("spawn"), initializer=_remember, initargs=(work,))
     try:
-        with _interruptions_later():
-            futures = [pool.submit(_help, chunk) for chunk in chunks]
-        return _together(work, chunks, futures, done)
+        return _together(work, chunks, _Helpers(pool, helpers * _AHEAD), done)
     finally:
         pool.shutdown(cancel_futures=True)
 
 
 @contextlib.contextmanager
 def _interruptions_later() -> Iterator[None]:
-    """Let Ctrl-C wait until the block ends; processes that are started in it never see it, for this one ends them."""
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    """Let Ctrl-C wait until the block ends; processes that are started in it never see it, for this one ends them.
+
+    A process that is interrupted while it starts another leaves that with half of what it needs, and it complains.
+    """
+    came: list[int] = []
+    in_main = threading.current_thread() is threading.main_thread()
+    # The mask is what the new process inherits. It does not hold for the other threads of this one: hence the handler.
+    handler = signal.signal(signal.SIGINT, lambda number, _: came.append(number)) if in_main else None
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
     finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        if in_main:
+            signal.signal(signal.SIGINT, handler)
+        if came:
+            signal.raise_signal(signal.SIGINT)
 
 
 def _remember(work: Callable[[Any], Any]) -> None:
@@ -65,26 +78,50 @@ def _alone(work: Callable[[Chunk], Result], chunks: Sequence[Chunk], done: Calla
     return results
 
 
+@dataclass(slots=True)
+class _Helpers:
+    """The processes that help, and what they were given and have not been asked for, at most `most` chunks.
+
+    Nothing given is ever taken back: Python 3.11 loses the other results where a helper dies after that.
+    """
+
+    pool: "ProcessPoolExecutor"
+    most: int
+    given: dict[int, "Future[Any]"] = field(default_factory=dict)
+    broken: bool = False
+
+    def give(self, place: int, chunk: object) -> bool:
+        """Return whether the chunk at this place could be given to a helper."""
+        from concurrent.futures.process import BrokenProcessPool
+
+        if self.broken or sum(not future.done() for future in self.given.values()) >= self.most:
+            return False
+        try:
+            with _interruptions_later():
+                self.given[place] = self.pool.submit(_help, chunk)
+        except BrokenProcessPool:
+            self.broken = True
+        return not self.broken
+
+
 def _together(
-    work: Callable[[Chunk], Result],
-    chunks: Sequence[Chunk],
-    futures: Sequence["Future[Result]"],
-    done: Callable[[int], None],
+    work: Callable[[Chunk], Result], chunks: Sequence[Chunk], helpers: _Helpers, done: Callable[[int], None]
 ) -> list[Result]:
-    """Work from the last chunk on, while the helpers begin with the first; then wait for theirs."""
+    """Work from the last chunk on, while the helpers are given the first ones; then wait for theirs."""
     from concurrent.futures.process import BrokenProcessPool
 
-    last: list[Result] = []
-    for chunk, future in zip(reversed(chunks), reversed(futures), strict=True):
-        if not future.cancel():
-            break
-        last.append(work(chunk))
-        done(len(last) + sum(future.done() and not future.cancelled() for future in futures))
-    first: list[Result] = []
-    for chunk, future in zip(chunks, futures[: len(futures) - len(last)], strict=False):
+    first, last, own = 0, len(chunks), dict[int, Result]()
+    while first < last:
+        while first < last and helpers.give(first, chunks[first]):
+            first += 1
+        if first < last:
+            last -= 1
+            own[last] = work(chunks[last])
+            done(len(own) + sum(future.done() for future in helpers.given.values()))
+    for place, future in helpers.given.items():
         try:
-            first.append(future.result())
+            own[place] = future.result()
         except BrokenProcessPool:
-            first.append(work(chunk))
-        done(len(first) + len(last))
-    return first + last[::-1]
+            own[place] = work(chunks[place])
+        done(len(own))
+    return [own[place] for place in range(len(chunks))]

@@ -61,9 +61,9 @@ def test_a_closed_stream_stops_no_command(stream: int, photos: Path, tmp_path: P
 
 
 def test_ctrl_c_leaves_with_130_and_without_a_part_of_the_output(photos: Path, tmp_path: Path) -> None:
-    # The signal comes while the first file is read.
+    # The signal comes when the files are about to be read.
     before = (
-        "import os, signal, annotations.convert as c; c.read_labelme = lambda _: os.kill(os.getpid(), signal.SIGINT)"
+        "import os, signal, annotations.convert as c; c.read_source = lambda *_: os.kill(os.getpid(), signal.SIGINT)"
     )
     command = [PROGRAM[0], "-c", f"{before}; import cli; cli.main()", "convert", str(photos), str(tmp_path / "data")]
     done = subprocess.run(command, capture_output=True, text=True, env=environment(), check=False)
