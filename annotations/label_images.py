@@ -20,10 +20,10 @@ from annotations.extents import extents_of
 from annotations.findings import Finding
 from annotations.forms import MaskKind
 from annotations.label_files import read_label_image, write_label_image
+from annotations.masks import LARGEST_MASK
 from annotations.painting import Painted, painted
 from annotations.patches import DrawnPatches, empty_patch, tight
 from annotations.picture_files import safe_stems
-from annotations.pictures import LARGEST
 from annotations.tables import Annotations, BoxDataset, Images
 
 FOLDER = "labels"
@@ -121,8 +121,8 @@ def patches_of_label_image(labels: NDArray[Any], parents: NDArray[np.int64]) -> 
 
 def _painted_image(images: Images, row: int, boxes: Annotations, patches: Patches, kind: MaskKind) -> Painted:
     width, height = int(images.width[row]), int(images.height[row])
-    if width * height > LARGEST:
-        raise AnnotationError(f"label image must be at most {LARGEST:,} pixels, got {width} x {height}")
+    if width * height > LARGEST_MASK:
+        raise AnnotationError(f"label image must be at most {LARGEST_MASK:,} pixels, got {width} x {height}")
     drawn = patches(row)
     if len(drawn) != len(boxes):
         raise ValueError(f"patches of image row {row} must be as many as its boxes, {len(boxes)}, got {len(drawn)}")

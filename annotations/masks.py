@@ -12,7 +12,7 @@ from annotations.notes import FileRefused, shown
 from annotations.pictures import displayed_and_stored_size
 
 LARGEST_MASK = 100_000_000
-"""Pixels; a mask is a patch of its photograph, and this would be one of 10,000 x 10,000."""
+"""Pixels of a mask or a label image that is worked on whole: one of 10,000 x 10,000; larger pictures are for tiling."""
 
 
 def mask_extent(mask: object, x: float, y: float) -> tuple[float, float, float, float] | None:
