@@ -4,7 +4,7 @@ import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -195,15 +195,21 @@ def _annotations(drawn: DrawnColumns, images: Images, classes: tuple[str, ...]) 
     rows = drawn.image_row
     size = np.stack([images.width, images.height, images.width, images.height], axis=1)[rows]
     return Annotations(
-        image_row=rows,
-        object_id=np.arange(len(rows)),
+        image_row=_fixed(rows),
+        object_id=_fixed(np.arange(len(rows))),
         # A parent is a place in its own image; its object_id is that place after the boxes of the images before.
-        parent_id=np.where(drawn.parent == NONE, NO_PARENT, drawn.first_box[rows] + drawn.parent),
-        group_id=drawn.group_id.texts(),
-        class_id=class_of_code[drawn.label.codes],
-        xyxy_rel=drawn.xyxy / size,
-        shape_type=drawn.shape_type.texts(),
+        parent_id=_fixed(np.where(drawn.parent == NONE, NO_PARENT, drawn.first_box[rows] + drawn.parent)),
+        group_id=_fixed(drawn.group_id.texts()),
+        class_id=_fixed(class_of_code[drawn.label.codes]),
+        xyxy_rel=_fixed(drawn.xyxy / size),
+        shape_type=_fixed(drawn.shape_type.texts()),
     )
+
+
+def _fixed(column: NDArray[Any]) -> NDArray[Any]:
+    """Return the array, made read-only: a table keeps such a one as it is, and copies any other."""
+    column.flags.writeable = False
+    return column
 
 
 def _image_table(images: Sequence[ImageRow]) -> Images:

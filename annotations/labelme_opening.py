@@ -6,8 +6,9 @@ Only files with values of the usual types come out; what the values mean is not 
 import os
 import re
 import struct
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from operator import itemgetter
 from typing import Any, NamedTuple
 
@@ -89,15 +90,13 @@ class OpenedFiles:
 
     def _packed_values(self, shapes: list[Any]) -> tuple[bytes, ...] | None:
         """Return the columns of these shapes, or None where a value is unusual."""
+        if not shapes:
+            return (b"",) * len(Columns._fields)
         try:
-            labels = [shape.get("label") for shape in shapes]
-            groups = [shape.get("group_id") for shape in shapes]
-            kinds = [shape.get("shape_type") for shape in shapes]
-            points = [shape.get("points") for shape in shapes]
-            # A point of two that is no list gives texts, which are not packed.
-            x = [x for corners in points for x, _ in corners]
-            y = [y for corners in points for _, y in corners]
-            counts = [len(corners) for corners in points]
+            labels, groups, kinds, points = zip(*_values(shapes), strict=True)
+            counts = list(map(len, points))
+            # A point that is no list of two has not two values, or gives texts, which are not packed.
+            x, y = zip(*chain.from_iterable(points), strict=True)
             # Types, not classes: true is an integer to isinstance, and a key like 1.
             if 0 in counts or not set(map(type, groups)) <= _GROUP:
                 return None
@@ -108,7 +107,15 @@ class OpenedFiles:
             return None
 
 
-def _reals(numbers: list[Any]) -> bytes:
+def _values(shapes: list[Any]) -> Iterable[tuple[Any, ...]]:
+    """Return the values of each shape that are looked at; old versions wrote no group and no type."""
+    try:
+        return list(map(_shape_values, shapes))
+    except KeyError:
+        return [tuple(map(shape.get, _SHAPE_KEYS)) for shape in shapes]
+
+
+def _reals(numbers: Sequence[Any]) -> bytes:
     """Return the numbers as float64.
 
     Raises:
@@ -122,16 +129,18 @@ def _reals(numbers: list[Any]) -> bytes:
     return packed
 
 
-def _codes(known: dict[Any, int], values: list[Any]) -> list[int]:
+def _codes(known: dict[Any, int], values: Sequence[Any]) -> list[int]:
     """Return the number of each value; a new value is given the next one."""
     try:
-        return [known[value] for value in values]
+        return list(map(known.__getitem__, values))
     except KeyError:
         for value in values:
             known.setdefault(value, len(known))
-        return [known[value] for value in values]
+        return list(map(known.__getitem__, values))
 
 
+_SHAPE_KEYS = ("label", "group_id", "shape_type", "points")
+_shape_values = itemgetter(*_SHAPE_KEYS)
 _fields = itemgetter("flags", "imagePath", "imageWidth", "imageHeight", "shapes")
 _SHAPES = 4
 _GROUP = {int, type(None)}
