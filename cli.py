@@ -659,7 +659,7 @@ def _bounded(options: Mapping[str, Any]) -> _Bounds:
     return _Bounds(allowed, 0 if options["requeue"] else INTERRUPTED)
 
 
-def _trained(dataset: Path, run: Path, settings: Any, bounds: _Bounds = _Bounds()) -> "Trained":  # noqa: ANN401, B008
+def _trained(dataset: Path, run: Path, settings: Any, bounds: _Bounds) -> "Trained":  # noqa: ANN401
     from detector.training import start
 
     monitor, command = _monitor(), _command_line()
@@ -1172,7 +1172,7 @@ def demo(
     click.echo(f"2/4 converting them to a box dataset: {directory / 'dataset'}", err=True)
     convert_source(directory / "labelme", directory / "dataset", parts={"fip": "qr_code"}, command=_command_line())
     click.echo(f"3/4 training {settings.epochs} epochs: {directory / 'run'}", err=True)
-    _trained(directory / "dataset", directory / "run", settings)
+    _trained(directory / "dataset", directory / "run", settings, _Bounds())
     click.echo(f"4/4 evaluating train, val and test: {directory / 'report'}", err=True)
     metrics, page = _evaluate(directory / "run", (), directory / "report", None, "best", ScoreSettings())
     _print_metrics(metrics, page, as_json)

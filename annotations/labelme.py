@@ -3,14 +3,13 @@
 import base64
 import binascii
 import json
-import os
-import stat
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from annotations.errors import AnnotationError
 from annotations.notes import FileRefused, Note, is_plain, shown
+from annotations.plain_files import read_plain
 
 LARGEST_FILE = 64 * 2**20
 """Bytes; only image data inside the file makes it large, and 64 MiB of it is a picture of 48 MB."""
@@ -35,7 +34,7 @@ def read_labelme(path: Path) -> dict[str, Any] | None:
     Raises:
         FileRefused: the file cannot be read in bounded time and memory, is not UTF-8 or is not whole JSON.
     """
-    data = _read_bytes(path)
+    data = read_plain(path, LARGEST_FILE)
     try:
         document = json.loads(_decoded(data))
     except RecursionError as error:
@@ -60,25 +59,6 @@ def embedded_picture(path: Path) -> bytes:
         return base64.b64decode(document.get("imageData") or "")
     except (binascii.Error, ValueError, TypeError) as error:
         raise AnnotationError(f"{path}: imageData must be a picture in base64, got {error}") from error
-
-
-def _read_bytes(path: Path) -> bytes:
-    try:
-        # Not to wait for a pipe without a writer; what is no ordinary file is refused before it is read.
-        handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
-    except OSError as error:
-        raise FileRefused("unreadable-file", f"file must be readable, got {error.strerror or error}") from error
-    with os.fdopen(handle, "rb", buffering=0) as stream:
-        status = os.fstat(handle)
-        if not stat.S_ISREG(status.st_mode):
-            raise FileRefused("unreadable-file", "file must be an ordinary file, got a device, pipe or folder")
-        if status.st_size > LARGEST_FILE:
-            got = f"must be at most {LARGEST_FILE:,} bytes, got {status.st_size:,}"
-            raise FileRefused("file-too-large", f"file {got}; save it without image data")
-        try:
-            return stream.readall()
-        except OSError as error:
-            raise FileRefused("unreadable-file", f"file must be readable, got {error.strerror or error}") from error
 
 
 def _decoded(data: bytes) -> str:
