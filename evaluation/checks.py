@@ -1,6 +1,5 @@
 """Truth and detections that cannot be scored are refused before anything is computed, each with its row."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -44,20 +43,6 @@ def check_truth(dataset: BoxDataset, *, name: str = "truth") -> None:
         AnnotationError: as for detections; the first such row is named.
     """
     _refuse(_checks_of_boxes(dataset, dataset.annotations, empty_boxes=False), name)
-
-
-def scorable_detections(dataset: BoxDataset, detections: Detections) -> tuple[Detections, Mapping[str, int]]:
-    """Return the detections without those that `check_detections` would refuse, and how many of these there were.
-
-    The mapping has one entry for each fault that some row has, as text; a row counts for its first fault.
-    """
-    good, dropped = np.ones(len(detections), np.bool_), {}
-    for check in _checks_of_detections(dataset, detections, empty_boxes=False):
-        first = check.bad & good
-        if first.any():
-            dropped[f"{check.column} must {check.must}"] = int(first.sum())
-            good &= ~check.bad
-    return (detections, {}) if not dropped else (detections.take(good), dropped)
 
 
 def _refuse(checks: list[_Check], name: str) -> None:

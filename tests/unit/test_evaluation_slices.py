@@ -8,7 +8,7 @@ import pytest
 from evaluation_sets import dataset, detections, images, random_set
 
 from annotations.errors import AnnotationError, UsageError
-from evaluation.checks import check_truth, scorable_detections
+from evaluation.checks import check_truth
 from evaluation.figures import ScoreSettings
 from evaluation.matching import candidates
 from evaluation.metrics import evaluate_splits
@@ -173,21 +173,3 @@ def test_truth_that_cannot_be_scored_is_refused_by_row() -> None:
     spoiled = replace(truth.annotations, class_id=np.array([0, 1]))
     with pytest.raises(AnnotationError, match="truth: row 1: class_id must be 0 to 0, got 1"):
         evaluate_splits(replace(truth, annotations=spoiled), detections(table, []))
-
-
-def test_what_cannot_be_scored_is_dropped_and_counted_when_asked() -> None:
-    table = images(1)
-    truth = dataset(table, [(0, 0, BOX)])
-    found = detections(table, [(0, 0, BOX, 0.9)] * 6)
-    score, xyxy, object_id = found.score.copy(), found.xyxy_rel.copy(), found.object_id.copy()
-    score[1], score[2], xyxy[2], xyxy[3, 2], object_id[4] = np.nan, np.inf, np.nan, -1, 0
-    spoiled = replace(found, score=score, xyxy_rel=xyxy, object_id=object_id)
-    good, dropped = scorable_detections(truth, spoiled)
-    assert good.object_id.tolist() == [0, 5]
-    assert dropped == {
-        "score must be finite": 2,
-        "xyxy_rel must have xmin < xmax and ymin < ymax": 1,
-        "object_id must be unique": 1,
-    }
-    evaluate_splits(truth, good)
-    assert scorable_detections(truth, found) == (found, {})
