@@ -23,6 +23,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Self
 
+from detector.course import Course as Course
 from detector.settings import Settings
 
 
@@ -44,14 +45,6 @@ class Watched:
     def from_json(cls, values: Mapping[str, Any] | None) -> Self:
         """Return what was remembered, or the beginning for None."""
         return cls(**(values or {}))
-
-
-@dataclass(frozen=True, slots=True)
-class Course:
-    """How long a training is: its steps in all, and those of an epoch."""
-
-    total: int
-    per_epoch: int
 
 
 def learning_rate(settings: Settings, step: int, course: Course, watched: Watched | None = None) -> float:

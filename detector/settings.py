@@ -73,6 +73,7 @@ class Settings:
     save_every: int = _setting(1, "epochs from one checkpoint to the next", 1)
     save_steps: int = _setting(0, "steps from one checkpoint to the next within an epoch; 0: none", 0)
     keep: int = _setting(2, "newest checkpoints that are kept, beside the best", 1)
+    keep_every: int = _setting(0, "epochs from one checkpoint that is kept for good to the next; 0: none is", 0)
     threads: int = _setting(2, "threads of the network's arithmetic; part of what a result depends on", 1, 1024)
     loaders: int = _setting(2, "threads that read and change pictures", 1, 256)
     deterministic: bool = _setting(True, "same bits at every repetition on the same kind of machine")

@@ -15,7 +15,18 @@ from detector.settings import Settings
 When = Literal["now", "epoch"]
 LIVE: Final = frozenset(
     {"epochs", "total_steps", "learning_rate", "schedule", "final_rate", "decay_rate", "decay_epochs", "cycle_epochs"}
-    | {"cycle_factor", "patience", "kick", "kick_cap", "kick_floor", "early_stop", "save_every", "save_steps", "keep"}
+    | {
+        "cycle_factor",
+        "patience",
+        "kick",
+        "kick_cap",
+        "kick_floor",
+        "early_stop",
+        "save_every",
+        "save_steps",
+        "keep",
+        "keep_every",
+    }
 )
 """Settings that a training can change while it goes; the others are built into its compiled step."""
 _FOLDER: Final = "requests"
