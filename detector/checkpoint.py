@@ -27,15 +27,17 @@ _DOOMED: Final = ".doomed"
 class Progress:
     """What a training has come to, beside its arrays.
 
-    `step` counts updates; `sums` holds the losses summed over the `images` that the running epoch has seen; `history`
-    has a row for every finished epoch; `best_step` is the step whose validation score, `best_score`, is the highest;
-    `watched` is what the schedule remembers (`schedules.Watched`), and `skipped` how many updates in a row were not
-    made, for their loss was not finite.
+    `step` counts updates; `sums` holds the losses summed over the `images` that the running epoch has seen
+    within `seconds`, in `data_seconds` of which a step waited for its batch; `history` has a row for every finished
+    epoch; `best_step` is the step whose validation score, `best_score`, is the highest; `watched` is what the schedule
+    remembers (`schedules.Watched`), and `skipped` how many updates in a row were not made, for their loss was not
+    finite.
     """
 
     step: int = 0
     images: int = 0
     seconds: float = 0.0
+    data_seconds: float = 0.0
     sums: Mapping[str, float] | None = None
     history: tuple[Mapping[str, float | int | None], ...] = ()
     best_step: int | None = None

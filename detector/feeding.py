@@ -1,5 +1,6 @@
 """Batches made ahead of the step by threads; their content and order do not depend on how many threads there are."""
 
+import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -30,3 +31,13 @@ def batches_ahead(batch: Callable[[int], Batch], first: int, last: int, threads:
             yield waiting.popleft().result()
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
+
+
+def timed(batches: Iterator[Batch]) -> Iterator[tuple[Batch, float]]:
+    """Yield each batch with the seconds for which it had to be waited."""
+    while True:
+        began = time.monotonic()
+        batch = next(batches, None)
+        if batch is None:
+            return
+        yield batch, time.monotonic() - began

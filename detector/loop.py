@@ -22,7 +22,7 @@ from detector.checkpoint import (
 )
 from detector.engine import Trainer
 from detector.family import BEST_BY, Batch, Family
-from detector.feeding import batches_ahead
+from detector.feeding import batches_ahead, timed
 from detector.order import steps_per_epoch
 from detector.run_directory import Run
 from detector.schedules import Course, Watched, after_epoch, learning_rate
@@ -130,13 +130,15 @@ class Loop:
     def _steps(self, batches: Iterator[Batch], stop: StopRequest) -> None:
         """Make all steps, or those before a change of settings, after which the steps are to be planned anew."""
         last = time.monotonic()
-        for batch in batches:
+        for batch, waited in timed(batches):
             if self._follow():
                 return
             self._step(batch)
             self.made += 1
-            now = time.monotonic()
-            self.progress = replace(self.progress, seconds=self.progress.seconds + now - last)
+            now, so_far = time.monotonic(), self.progress
+            self.progress = replace(
+                so_far, seconds=so_far.seconds + now - last, data_seconds=so_far.data_seconds + waited
+            )
             last = now
             done = self.progress.step
             if done % self.course.per_epoch == 0 or done == self.course.total:
@@ -252,6 +254,7 @@ class Loop:
             **{f"val_{name}": value for name, value in scores.items()},
             "seconds": round(done.seconds, 3),
             "images_per_second": round(done.images / done.seconds, 3) if done.seconds else None,
+            "data_wait": round(done.data_seconds / done.seconds, 4) if done.seconds else None,
         }
         score = scores[BEST_BY]
         better = score is not None and (done.best_score is None or score > done.best_score)
@@ -261,7 +264,8 @@ class Loop:
         if done.step % self.course.per_epoch == 0:
             watched = after_epoch(self.settings, Watched.from_json(done.watched), score, done.step, self.course)
             # An epoch that `total_steps` cut off keeps its sums: a longer training would go on with it.
-            self.progress = replace(self.progress, images=0, seconds=0.0, sums=None, watched=asdict(watched))
+            begun = {"images": 0, "seconds": 0.0, "data_seconds": 0.0, "sums": None, "watched": asdict(watched)}
+            self.progress = replace(self.progress, **begun)  # type: ignore[arg-type]
         over = done.step == self.course.total or self._stands_still()
         if better or over or len(history) % self.settings.save_every == 0:
             self._save()

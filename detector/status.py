@@ -3,7 +3,7 @@
 import contextlib
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final, Self
@@ -58,6 +58,7 @@ class StatusFile:
             "steps_an_epoch": course.per_epoch,
             "seconds_a_step": self._seconds_a_step,
             "seconds_left": left,
+            "data_wait": done.data_seconds / done.seconds if done.seconds else None,
             "time": time.time(),
         }
         with contextlib.suppress(OSError):
@@ -69,8 +70,8 @@ class RunStatus:
     """What a run directory tells of its training.
 
     `state` is training, validating, stopped, finished or new; `owner` the process that works on it; `ap` the last
-    validation AP@[.5:.95] and `best_ap` the best; `seconds_left` counts training steps alone; `checkpoint_age` is in
-    seconds.
+    validation AP@[.5:.95] and `best_ap` the best; `seconds_left` counts training steps alone; `data_wait` is the share
+    of their time in which they wait for pictures; `checkpoint_age` is in seconds.
     """
 
     run: str
@@ -84,6 +85,7 @@ class RunStatus:
     best_ap: float | None
     images_per_second: float | None
     seconds_left: float | None
+    data_wait: float | None
     checkpoint: int | None
     checkpoint_age: float | None
 
@@ -117,6 +119,7 @@ class RunStatus:
             best_ap=max(scores, default=None),
             images_per_second=(history.get("images_per_second") or [None])[-1],
             seconds_left=told.get("seconds_left") if owner else None,
+            data_wait=_data_wait(told if owner else {}, history),
             checkpoint=saved,
             checkpoint_age=None if saved is None else _age(checkpoint_path(run.checkpoints, saved)),
         )
@@ -128,6 +131,12 @@ def _told(run: Path) -> Mapping[str, Any]:
     except (OSError, ValueError):
         return {}
     return content if isinstance(content, dict) else {}
+
+
+def _data_wait(told: Mapping[str, Any], history: Mapping[str, Sequence[float | None]]) -> float | None:
+    """Return the share of the running epoch, or else of the last one that ended."""
+    now = told.get("data_wait")
+    return float(now) if isinstance(now, int | float) else (history.get("data_wait") or [None])[-1]
 
 
 def _whole(value: object) -> int:
@@ -152,7 +161,7 @@ def _state(run: Run, owner: Owner | None, told: Mapping[str, Any]) -> str:
 
 def status_lines(statuses: list[RunStatus]) -> tuple[list[str], list[list[str]]]:
     """Return the head and the rows of a table of statuses, in words."""
-    head = ["run", "state", "step", "epoch", "val AP", "best", "images/s", "left", "saved", "by"]
+    head = ["run", "state", "step", "epoch", "val AP", "best", "images/s", "waits", "left", "saved", "by"]
     return head, [_row(status) for status in statuses]
 
 
@@ -164,7 +173,8 @@ def _row(status: RunStatus) -> list[str]:
     by = f"{status.owner.pid} on {status.owner.host}" if status.owner else "-"
     numbers = [_number(status.ap, 3), _number(status.best_ap, 3), _number(status.images_per_second, 1)]
     left = "-" if status.seconds_left is None else _span(status.seconds_left)
-    return [status.run, status.state, step, str(status.epoch), *numbers, left, saved, by]
+    waits = "-" if status.data_wait is None else f"{status.data_wait:.0%}"
+    return [status.run, status.state, step, str(status.epoch), *numbers, waits, left, saved, by]
 
 
 def _number(value: float | None, digits: int) -> str:

@@ -21,6 +21,10 @@ THREADS = 1
 QUICK = Settings(backbone="none", input=(64, 64), batch=4, epochs=3, warmup_steps=2, threads=THREADS, loaders=1, keep=2)
 
 
+TIMED = frozenset({"seconds", "images_per_second", "data_wait"})
+"""Columns of history.csv that no two trainings have alike."""
+
+
 def quarter_boxes(width: int, height: int, most: int = 6) -> st.SearchStrategy[NDArray[np.float64]]:
     """(N, 4) xyxy boxes on the quarter-pixel grid inside width x height; sides of at least a quarter pixel."""
 

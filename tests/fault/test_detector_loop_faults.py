@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from detector_samples import THREADS, Watch
+from detector_samples import THREADS, TIMED, Watch
 from detector_tiny import SETTINGS, TinyFamily, train
 
 from annotations.errors import PpnlabError
@@ -48,7 +48,7 @@ def events(path: Path) -> list[str]:
 
 def history(path: Path) -> dict[str, list[float | None]]:
     table = Run(path).history()
-    return {name: column for name, column in table.items() if name not in ("seconds", "images_per_second")}
+    return {name: column for name, column in table.items() if name not in TIMED}
 
 
 def assert_ended_alike(path: Path, straight: Path, step: int = 9) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from detector_samples import Watch
+from detector_samples import TIMED, Watch
 from detector_tiny import CONFIG, SETTINGS, TinyFamily
 
 from annotations.errors import PpnlabError, UsageError
@@ -45,7 +45,7 @@ def events(path: Path) -> list[dict[str, Any]]:
 
 
 def untimed(progress: Progress) -> list[dict[str, Any]]:
-    return [{name: value for name, value in row.items() if "second" not in name} for row in progress.history]
+    return [{name: value for name, value in row.items() if name not in TIMED} for row in progress.history]
 
 
 def when(step: int, do: Callable[[], object]) -> Callable[[int], None]:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from detector_samples import QUICK, THREADS, Watch, drawn_dataset
+from detector_samples import QUICK, THREADS, TIMED, Watch, drawn_dataset
 
 from annotations.dataset import read_dataset
 from annotations.errors import AnnotationError, PpnlabError, UsageError
@@ -68,7 +68,7 @@ def events(place: Path, name: str) -> list[str]:
 
 
 def without_time(row: dict[str, object]) -> dict[str, object]:
-    return {name: value for name, value in row.items() if name not in ("seconds", "images_per_second")}
+    return {name: value for name, value in row.items() if name not in TIMED}
 
 
 def assert_ended_as_straight(place: Path, name: str) -> None:
