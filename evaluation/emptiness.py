@@ -34,6 +34,8 @@ NOTHING_LEFT = "every-object-missed"
 NO_LINKS = "no-part-names-its-object"
 NO_TRUE_LINKS = "no-true-part-names-an-object"
 NO_PARTS = "no-objects-with-parts"
+NO_MATCHES = "no-matches"
+NO_PIXELS = "no-pixels"
 
 MEANINGS = {
     NO_IMAGES: "there are no images",
@@ -51,6 +53,8 @@ MEANINGS = {
     NO_LINKS: "no detected part names a detected object",
     NO_TRUE_LINKS: "no detected part that names an object found a true one",
     NO_PARTS: "no object has parts",
+    NO_MATCHES: "no predicted object reached the IoU threshold with a true one",
+    NO_PIXELS: "the pictures have no pixels",
 }
 """Every reason word of `undefined`, with what it means."""
 

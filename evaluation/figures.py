@@ -103,50 +103,56 @@ class SliceMetrics:
     undefined: Mapping[str, str] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class ClassMetrics:
-    """The figures of one class in one split; None has its reason in `undefined`.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Figures:
+    """What a class and a split both have; None has its reason in `undefined`.
 
     `detections` counts all of them; `tp` + `fp` are those with at least the threshold's score that are not ignored.
     `ap50_ties` is AP@.5 with the misses first and with the hits first among equal scores. `ignored_truth` and
-    `ignored_detections` say how many count for nothing; `threshold_reached` is false where no threshold reached the
-    floor of the rule; `fp_per_image_without_truth` is over the images with nothing in them, of no class.
+    `ignored_detections` say how many count for nothing; `fp_per_image_without_truth` is over the images with nothing in
+    them, of no class.
     """
 
     truth: int
     detections: int
     ap50: float | None
     ap50_ci: Interval | None
+    ap75: float | None
     ap75_ci: Interval | None
-    ap_ci: Interval | None
-    precision_ci: Interval | None
-    recall_ci: Interval | None
-    f1_ci: Interval | None
     ap: float | None
-    threshold: float
-    threshold_from: str
+    ap_ci: Interval | None
+    ap50_ties: Range | None
     tp: int
     fp: int
     fn: int
     precision: float | None
+    precision_ci: Interval | None
     recall: float | None
+    recall_ci: Interval | None
     f1: float | None
-    ap75: float | None
-    ap50_ties: Range | None
+    f1_ci: Interval | None
     fp_per_image: float | None
     fp_per_image_without_truth: float | None
     ece: float | None
     mce: float | None
     ignored_truth: int
     ignored_detections: int
-    threshold_reached: bool
     by_size: Mapping[str, SliceMetrics]
     by_flag: Mapping[str, SliceMetrics]
     undefined: Mapping[str, str] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class SplitMetrics:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClassMetrics(Figures):
+    """The figures of one class in one split; `threshold_reached` is false where none reached the floor of the rule."""
+
+    threshold: float
+    threshold_from: str
+    threshold_reached: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SplitMetrics(Figures):
     """The figures of one split: counts are sums over all classes, the APs means over the classes with truth.
 
     `classes_without_truth` says how many classes those means leave out; `detections_on_images_without_truth` counts at
@@ -155,38 +161,11 @@ class SplitMetrics:
 
     images: int
     images_without_truth: int
-    truth: int
-    detections: int
     detections_on_images_without_truth: int
     classes: Mapping[str, ClassMetrics]
     classes_without_truth: int
-    ap50: float | None
-    ap50_ci: Interval | None
-    ap75_ci: Interval | None
-    ap_ci: Interval | None
-    precision_ci: Interval | None
-    recall_ci: Interval | None
-    f1_ci: Interval | None
-    ap: float | None
-    tp: int
-    fp: int
-    fn: int
-    precision: float | None
-    recall: float | None
-    f1: float | None
-    ap75: float | None
-    ap50_ties: Range | None
-    fp_per_image: float | None
-    fp_per_image_without_truth: float | None
-    ece: float | None
-    mce: float | None
-    ignored_truth: int
-    ignored_detections: int
-    by_size: Mapping[str, SliceMetrics]
-    by_flag: Mapping[str, SliceMetrics]
     confusion: Mapping[str, Sequence[object]]
     calibration: Mapping[str, Sequence[object]] | None
-    undefined: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

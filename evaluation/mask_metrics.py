@@ -22,7 +22,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evaluation.bootstrap import Interval, bias_corrected_interval, drawing_units
-from evaluation.emptiness import NEITHER, NO_DETECTIONS, NO_IMAGES, NO_TRUTH, NOT_ASKED, TOO_FEW_IMAGES, ratio
+from evaluation.emptiness import (
+    NEITHER,
+    NO_DETECTIONS,
+    NO_IMAGES,
+    NO_MATCHES,
+    NO_TRUTH,
+    NOT_ASKED,
+    TOO_FEW_IMAGES,
+    ratio,
+)
 from evaluation.label_files import FilePair, file_pairs, read_pair
 from evaluation.label_matching import IOU_THRESHOLDS, match_labels
 from evaluation.label_overlaps import Labels, label_overlaps
@@ -36,9 +45,6 @@ from evaluation.mask_figures import (
     MeanFigures,
 )
 from evaluation.pixel_scores import foreground_counts, pixel_figures, summed
-
-NO_MATCHES = "no-matches"
-"""Why there is no mean matched score: no object reached the IoU threshold with another."""
 
 _REASONS = dict(zip(RATES, (NO_DETECTIONS, NO_TRUTH, NEITHER, NEITHER, NO_TRUTH, NO_MATCHES, NEITHER), strict=True))
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from annotations.errors import AnnotationError, UsageError
-from evaluation.emptiness import NO_IMAGES, NO_TRUTH, ratio
+from evaluation.emptiness import NO_IMAGES, NO_PIXELS, NO_TRUTH, ratio
 from evaluation.label_files import FilePair, file_pairs, read_pair, read_probabilities
 from evaluation.label_overlaps import label_overlaps
 from evaluation.pixel_curves import PixelCurve, merged_curves, pixel_curve
@@ -137,13 +137,13 @@ def probability_metrics(
     without_partner: tuple[str, ...] = (),
 ) -> ProbabilityMetrics:
     """Return the scores of one class from the curve of all pixels of `images` pictures."""
-    nothing = NO_TRUTH if images else NO_IMAGES
+    nothing = {"pr_auc": NO_TRUTH, "mean_l1_error": NO_PIXELS}
     values = {"pr_auc": curve.average_precision, "mean_l1_error": curve.mean_l1_error}
     return ProbabilityMetrics(
         images=images,
         **values,
         sweep=threshold_sweep(curve, thresholds, images=images),
-        undefined={name: nothing for name, number in values.items() if number is None},
+        undefined={name: nothing[name] if images else NO_IMAGES for name, number in values.items() if number is None},
         without_partner=without_partner,
     )
 

@@ -10,11 +10,8 @@ from functools import reduce
 from operator import add
 from typing import Any, Self
 
-from evaluation.emptiness import NEITHER, NO_DETECTIONS, NO_IMAGES, NO_TRUTH, ratio
+from evaluation.emptiness import NEITHER, NO_DETECTIONS, NO_IMAGES, NO_PIXELS, NO_TRUTH, ratio
 from evaluation.label_overlaps import LabelOverlaps
-
-NO_PIXELS = "no-pixels"
-"""Why nothing has a value in pictures of no size."""
 
 _REASONS = {
     "l1_error": NO_PIXELS,

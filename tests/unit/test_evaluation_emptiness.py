@@ -1,6 +1,8 @@
 """The one rule for emptiness, case by case."""
 
 import json
+import re
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,7 +13,11 @@ from evaluation_sets import Row, dataset, detections, images
 import evaluation.emptiness
 from evaluation.emptiness import MEANINGS
 from evaluation.figures import ClassMetrics, ScoreSettings, SplitMetrics
+from evaluation.mask_figures import MaskSettings
+from evaluation.mask_metrics import image_masks, mask_metrics
 from evaluation.metrics import evaluate_splits
+from evaluation.pixel_curves import merged_curves, pixel_curve
+from evaluation.pixel_folders import probability_metrics
 
 BOX = (0, 0, 10, 10)
 AWAY = (40, 40, 50, 50)
@@ -201,3 +207,39 @@ def test_the_table_in_the_docs_is_the_one_of_the_code() -> None:
     table = [line for line in (evaluation.emptiness.__doc__ or "").splitlines() if line.startswith("|")]
     assert len(table) == 6
     assert "\n".join(table) in page
+
+
+def test_every_reason_word_is_in_the_docs_with_its_meaning() -> None:
+    page = (Path(evaluation.emptiness.__file__).parents[1] / "docs" / "scoring.md").read_text(encoding="utf-8")
+    assert [word for word, text in MEANINGS.items() if f"| `{word}` | {text} |" not in page] == []
+
+
+def test_no_other_file_gives_reasons_of_its_own() -> None:
+    # A reason is a constant in capitals that says NO_, NOT_, TOO_, NONE_, NEITHER or NOTHING_; their home is one file.
+    strange = []
+    for path in Path(evaluation.emptiness.__file__).parent.glob("*.py"):
+        text = path.read_text(encoding="utf-8")
+        named = re.findall(r"^((?:NO|NOT|TOO|NONE|NEITHER|NOTHING)(?:_[A-Z_]+)?)(?:: \w+)? = [\"']", text, re.MULTILINE)
+        given = re.findall(r"undefined\[[^]]+\] = [\"']|undefined=\{[^}]*: [\"']", text)
+        strange += [(path.name, name) for name in (*named, *given) if path.name != "emptiness.py"]
+    assert strange == []
+
+
+def test_the_words_that_masks_give_have_a_meaning() -> None:
+    empty, some, none = np.zeros((2, 3), np.uint8), np.ones((2, 3), np.uint8), np.zeros((0, 3), np.uint8)
+    pairs = [(a, b) for a in (empty, some) for b in (empty, some)] + [(none, none)]
+    found: list[Mapping[str, str]] = []
+    for members in ([], *([pair] for pair in pairs), pairs[:4]):
+        masks = mask_metrics([image_masks("a", *pair) for pair in members], MaskSettings(resamples=9))
+        found += [row.undefined for row in (*masks.pooled, *masks.by_image, masks.foreground)]
+        curve = merged_curves(pixel_curve(truth > 0, sure * np.float32(0.9)) for truth, sure in members)
+        scores = probability_metrics(curve, len(members))
+        found += [scores.undefined, *(row.undefined for row in scores.sweep.figures)]
+    words = {word for undefined in found for word in undefined.values()}
+    assert {"no-images", "no-truth", "no-detections", "no-pixels", "no-matches", "too-few-images"} <= words
+    assert words <= set(MEANINGS)
+
+
+def test_pictures_without_pixels_have_no_l1_error_for_that_reason() -> None:
+    scores = probability_metrics(pixel_curve(np.zeros((0, 3), np.bool_), np.zeros((0, 3), np.float32)))
+    assert scores.undefined == {"pr_auc": "no-truth", "mean_l1_error": "no-pixels"}

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from annotations.errors import UsageError
-from evaluation.emptiness import NEITHER, NO_DETECTIONS, NO_IMAGES, NO_TRUTH, NOT_ASKED, TOO_FEW_IMAGES
+from evaluation.emptiness import NEITHER, NO_DETECTIONS, NO_IMAGES, NO_MATCHES, NO_TRUTH, NOT_ASKED, TOO_FEW_IMAGES
 from evaluation.mask_figures import RATES, ImageMasks, MaskSettings
-from evaluation.mask_metrics import NO_MATCHES, image_figures, image_masks, mask_metrics
+from evaluation.mask_metrics import image_figures, image_masks, mask_metrics
 
 HALF = MaskSettings((0.5,), resamples=0)
 EMPTY = np.zeros((4, 6), np.uint8)

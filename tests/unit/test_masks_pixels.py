@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 
 from annotations.errors import AnnotationError, UsageError
-from evaluation.emptiness import NEITHER, NO_DETECTIONS, NO_IMAGES, NO_TRUTH
+from evaluation.emptiness import NEITHER, NO_DETECTIONS, NO_IMAGES, NO_PIXELS, NO_TRUTH
 from evaluation.label_overlaps import label_overlaps
 from evaluation.pixel_curves import class_curves, merged_curves, pixel_curve
 from evaluation.pixel_folders import probability_metrics
-from evaluation.pixel_scores import NO_PIXELS, PixelCounts, class_counts, pixel_figures, summed
+from evaluation.pixel_scores import PixelCounts, class_counts, pixel_figures, summed
 from evaluation.threshold_sweep import L1_PREFERS_EMPTY, L1_PREFERS_LESS, TRAPS, threshold_sweep
 
 TRUTH = np.array([[0, 1, 1, 2]] * 4)
