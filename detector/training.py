@@ -144,10 +144,10 @@ def _train(
     budget: Budget | None,
 ) -> Trained:
     load_backend()
+    from detector.families import box_family
     from detector.loop import Loop
-    from detector.ppn_family import PpnFamily, PpnModel
 
-    family = PpnFamily(PpnModel(settings, data.classes, data.parts), data.split("train"), data.split("val"), monitor)
+    family = box_family(settings, data, monitor)
     loop = Loop(run, family, settings, watch, budget)
     run.event(event, step=loop.progress.step, of=loop.course.total)
     try:

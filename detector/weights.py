@@ -51,9 +51,9 @@ def load_predictor(path: Path, which: str) -> Predictor:
     # Only now: the network takes seconds to import, and a wrong path should not.
     load_backend()
     from detector.engine import assign_arrays, averaged_variables, configure, prediction_step
-    from detector.ppn_family import PpnModel
+    from detector.families import box_model
 
-    model = PpnModel(settings_of(config), tuple(config["classes"]), config["parts"])
+    model = box_model(settings_of(config), tuple(config["classes"]), config["parts"])
     configure(model.settings.threads, deterministic=model.settings.deterministic)
     network = model.build(pretrained=False)
     assign_arrays(averaged_variables(network), {k: v for k, v in arrays.items() if k.startswith("averaged/")})

@@ -1,0 +1,21 @@
+"""The kinds of model by the name that `settings.family` holds: the one place that tells them apart.
+
+Importing this imports the network.
+"""
+
+from collections.abc import Mapping
+
+from annotations.tables import BoxDataset
+from detector.ppn_family import Monitor, PpnFamily, PpnModel
+from detector.settings import Settings
+
+
+def box_model(settings: Settings, classes: tuple[str, ...], parts: Mapping[str, str]) -> PpnModel:
+    """Return the network's side of the settings' family, for these classes and `parts` (name to its object's)."""
+    return PpnModel(settings, classes, parts)
+
+
+def box_family(settings: Settings, data: BoxDataset, monitor: Monitor) -> PpnFamily:
+    """Return the settings' family on a dataset's train and val images."""
+    model = box_model(settings, data.classes, data.parts)
+    return PpnFamily(model, data.split("train"), data.split("val"), monitor)
