@@ -3,6 +3,7 @@
 import dataclasses
 import difflib
 import math
+import re
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,9 +16,13 @@ Family = Literal["ppn"]
 Backbone = Literal["lite0", "none"]
 Optimizer = Literal["adamw", "adam", "sgd"]
 Schedule = Literal["cosine", "constant", "inverse-time", "step", "restarts", "plateau", "kicks"]
+Cache = Literal["ram", "disk", "none"]
+Sampling = tuple[tuple[str, float], ...]
 
 STRIDE_MULTIPLE: Final = 32
 """Pixels that each side of the network's input must be a multiple of: the trunk's merge needs whole grids."""
+
+_DEVICE: Final = re.compile(r"auto|cpu|gpu:\d{1,3}", re.ASCII)
 
 
 def _setting(default: Any, meaning: str, least: float | None = None, most: float | None = None) -> Any:  # noqa: ANN401
@@ -66,6 +71,9 @@ class Settings:
     rotate: bool = _setting(True, "turn training images by quarter turns at random")
     colour: float = _setting(0.3, "strength of random changes of light and colour", 0.0, 1.0)
     parts_weight: float = _setting(1.0, "weight of the parts' loss beside the objects'", 0.0)
+    sampling: Sampling = _setting(
+        (), "how often images of a folder, flag or group are drawn: {corrected = 3}; others: 1"
+    )
     score_floor: float = _setting(0.03, "detections below this score are not kept", 0.0, 1.0)
     nms_iou: float = _setting(0.5, "IoU above which the less sure of two detections of a class is dropped", 0.0, 1.0)
     max_detections: int = _setting(300, "most detections of a class in an image", 1)
@@ -75,8 +83,15 @@ class Settings:
     keep: int = _setting(2, "newest checkpoints that are kept, beside the best", 1)
     keep_every: int = _setting(0, "epochs from one checkpoint that is kept for good to the next; 0: none is", 0)
     threads: int = _setting(2, "threads of the network's arithmetic; part of what a result depends on", 1, 1024)
+    device: str = _setting("auto", "where the arithmetic runs: auto (a GPU if there is one), cpu, or gpu:0 and so on")
+    gpu_memory: float = _setting(0.0, "gigabytes of the GPU's memory that are taken; 0: what is needed, as needed", 0.0)
     loaders: int = _setting(2, "threads that read and change pictures", 1, 256)
-    deterministic: bool = _setting(True, "same bits at every repetition on the same kind of machine")
+    cache: Cache = _setting("ram", "where decoded pictures are kept for the next epoch: ram, disk, or none")
+    cache_gb: float = _setting(1.0, "gigabytes that they may take; pictures beyond are decoded in each epoch", 0.0)
+    cache_folder: str = _setting("", "folder of the disk cache; empty: .cache in the dataset")
+    deterministic: bool = _setting(
+        True, "same bits at every repetition on the same kind of machine; a GPU is slower so"
+    )
 
     def __post_init__(self) -> None:
         for item in dataclasses.fields(self):
@@ -85,10 +100,14 @@ class Settings:
             raise UsageError(f"settings: input must be a multiple of {STRIDE_MULTIPLE} pixels, got {_text(self.input)}")
         if self.scale[0] > self.scale[1]:
             raise UsageError(f"settings: scale must be least,most, got {_text(self.scale)}")
+        if not _DEVICE.fullmatch(self.device):
+            raise UsageError(f"settings: device must be auto, cpu or one like gpu:0, got {self.device}")
+        _check_sampling(self.sampling)
 
     def to_json(self) -> dict[str, Any]:
         """Return every setting under its name, as JSON holds it."""
-        return {k: list(v) if isinstance(v, tuple) else v for k, v in dataclasses.asdict(self).items()}
+        values = {k: list(v) if isinstance(v, tuple) else v for k, v in dataclasses.asdict(self).items()}
+        return {**values, "sampling": dict(self.sampling)}
 
     def changed(self, values: Mapping[str, Any], where: str) -> Self:
         """Return the settings with `values` (of a TOML or JSON table, or text from the command line) put in.
@@ -115,6 +134,12 @@ def _hint(name: str, known: Mapping[str, Any]) -> str:
 
 def _text(value: Any) -> str:  # noqa: ANN401
     return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
+
+
+def _check_sampling(sampling: Sampling) -> None:
+    for name, weight in sampling:
+        if not name or not math.isfinite(weight) or weight < 0:
+            raise UsageError(f"settings: sampling must give weights of 0 or more to names, got {name}:{weight:g}")
 
 
 def _check_bounds(name: str, value: Any, least: float | None, most: float | None) -> None:  # noqa: ANN401
@@ -146,6 +171,17 @@ def _pair(where: str, value: Any, kind: type[int] | type[float]) -> tuple[Any, .
     return tuple(_number(where, item, kind) for item in items)
 
 
+def _sampling(where: str, value: Any) -> Sampling:  # noqa: ANN401
+    """Return the names and weights of a table, or of a text like `simulated:1,corrected:3`."""
+    if isinstance(value, str):
+        parts = [part.rpartition(":") for part in value.split(",") if part.strip()]
+        table = {name.strip(): weight for name, _, weight in parts}
+        value = table if len(table) == len(parts) and "" not in table else value
+    if not isinstance(value, Mapping):
+        raise UsageError(f"{where} must be a table like {{corrected = 3}}, or corrected:3, got {value!r}")
+    return tuple((name, float(_number(f"{where}: {name}", weight, float))) for name, weight in value.items())
+
+
 def _value(where: str, item: Any, value: Any) -> Any:  # noqa: ANN401
     default = item.default
     if isinstance(default, bool):
@@ -153,6 +189,8 @@ def _value(where: str, item: Any, value: Any) -> Any:  # noqa: ANN401
         if not isinstance(value, bool) and str(value).lower() not in words:
             raise UsageError(f"{where} must be true or false, got {value!r}")
         return words[str(value).lower()]
+    if item.type is Sampling:
+        return _sampling(where, value)
     if isinstance(default, tuple):
         return _pair(where, value, type(default[0]))
     if isinstance(default, int | float):
@@ -198,6 +236,7 @@ def describe() -> str:
         value = item.default
         text = f'"{value}"' if isinstance(value, str) else str(value).lower() if isinstance(value, bool) else str(value)
         text = f"[{_text(value).replace(',', ', ')}]" if isinstance(value, tuple) else text
+        text = "{}" if item.type is Sampling else text
         lines.append(f"{item.name + ' = ' + text:<32} # {item.metadata['meaning']}")
     return "\n".join(lines)
 
