@@ -22,6 +22,7 @@ Sampling = tuple[tuple[str, float], ...]
 STRIDE_MULTIPLE: Final = 32
 """Pixels that each side of the network's input must be a multiple of: the trunk's merge needs whole grids."""
 
+_MOST_WEIGHT: Final = 1e6
 _DEVICE: Final = re.compile(r"auto|cpu|gpu:\d{1,3}", re.ASCII)
 
 
@@ -138,8 +139,8 @@ def _text(value: Any) -> str:  # noqa: ANN401
 
 def _check_sampling(sampling: Sampling) -> None:
     for name, weight in sampling:
-        if not name or not math.isfinite(weight) or weight < 0:
-            raise UsageError(f"settings: sampling must give weights of 0 or more to names, got {name}:{weight:g}")
+        if not name or not 0 <= weight <= _MOST_WEIGHT:
+            raise UsageError(f"settings: sampling must give names weights from 0 to {_MOST_WEIGHT:g}, got {name}:{weight:g}")
 
 
 def _check_bounds(name: str, value: Any, least: float | None, most: float | None) -> None:  # noqa: ANN401
