@@ -1,0 +1,82 @@
+"""How often each training image is drawn: weights for where images come from, by folder, flag or group."""
+
+import posixpath
+from collections import Counter
+
+import numpy as np
+from numpy.typing import NDArray
+
+from annotations.errors import UsageError
+from annotations.tables import SPLITS, Images
+from detector.settings import Sampling
+
+_MOST_LISTED = 20
+
+
+def image_names(images: Images) -> list[frozenset[str]]:
+    """Return, for each image, the names it can be drawn by: its true flags, its group, its annotation file's folders.
+
+    A folder is named as it lies below the folder that was converted: `site_2/night` for `site_2/night/a.json`, which
+    lies in `site_2` as well.
+    """
+    return [
+        frozenset(filter(None, [*flags.split(";"), group, *_folders(source)]))
+        for flags, group, source in zip(
+            images.flags.tolist(), images.group.tolist(), images.source.tolist(), strict=True
+        )
+    ]
+
+
+def _folders(source: str) -> list[str]:
+    folder, found = posixpath.dirname(source), []
+    while folder not in ("", "/"):
+        found.append(folder)
+        folder = posixpath.dirname(folder)
+    return found
+
+
+def image_weights(images: Images, sampling: Sampling) -> NDArray[np.float64] | None:
+    """Return the (N,) weights of images: the product of those of an image's names, 1 without any; None where all are 1.
+
+    Raises:
+        UsageError: a name is that of no image, or no image is left to be drawn.
+    """
+    if not sampling:
+        return None
+    names, wanted = image_names(images), dict(sampling)
+    for name in wanted:
+        if not any(name in own for own in names):
+            raise UsageError(
+                f"settings: sampling must name a folder, flag or group of the training images, got {name!r}; "
+                f"there are {_listed(names)}"
+            )
+    weight = np.array([np.prod([wanted[name] for name in own if name in wanted]) for own in names], np.float64)
+    if not weight.any():
+        raise UsageError("settings: sampling must leave an image to be drawn, got weight 0 for all")
+    return weight
+
+
+def _listed(names: list[frozenset[str]]) -> str:
+    counts = Counter(name for own in names for name in own if name not in SPLITS)
+    listed = [f"{name} ({count})" for name, count in counts.most_common(_MOST_LISTED)]
+    more = len(counts) - len(listed)
+    return ", ".join([*listed, *([f"{more} more"] if more else [])]) or "none"
+
+
+def sampling_text(images: Images, sampling: Sampling) -> str:
+    """Return what the weights come to: of each name, its images and the share of an epoch's draws they have.
+
+    Raises:
+        UsageError: see `image_weights`.
+    """
+    weight, names = image_weights(images, sampling), image_names(images)
+    if weight is None:
+        return "every image once an epoch"
+    parts = []
+    for name, value in sampling:
+        mine = np.array([name in own for own in names])
+        parts.append(f"{name} (weight {value:g}): {mine.sum()} images, {weight[mine].sum() / weight.sum():.1%}")
+    rest = np.array([not own & dict(sampling).keys() for own in names])
+    if rest.any():
+        parts.append(f"others (weight 1): {rest.sum()} images, {weight[rest].sum() / weight.sum():.1%}")
+    return f"share of an epoch's draws: {'; '.join(parts)}"
