@@ -140,7 +140,8 @@ def _text(value: Any) -> str:  # noqa: ANN401
 def _check_sampling(sampling: Sampling) -> None:
     for name, weight in sampling:
         if not name or not 0 <= weight <= _MOST_WEIGHT:
-            raise UsageError(f"settings: sampling must give names weights from 0 to {_MOST_WEIGHT:g}, got {name}:{weight:g}")
+            bounds = f"0 to {_MOST_WEIGHT:g}"
+            raise UsageError(f"settings: sampling must give names weights from {bounds}, got {name}:{weight:g}")
 
 
 def _check_bounds(name: str, value: Any, least: float | None, most: float | None) -> None:  # noqa: ANN401
