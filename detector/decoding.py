@@ -30,12 +30,14 @@ class Found:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Branch:
-    """One branch's raw outputs for one image: `logits` (A, C) for the classes `class_ids` (C,), `raw` boxes (A, 4)."""
+    """What one branch says of one image: `logits` (A, C) for the classes `class_ids` (C,), and `boxes` (A, 4).
 
-    cells: Cells
+    A logit is the log of the odds of a class; boxes are xyxy pixels of the network's input.
+    """
+
     class_ids: NDArray[np.int64]
-    logits: NDArray[np.float32]
-    raw: NDArray[np.float32]
+    logits: NDArray[np.floating[Any]]
+    boxes: Boxes
 
 
 def decode_boxes(raw: NDArray[np.float32], cells: Cells) -> Boxes:
@@ -67,7 +69,7 @@ def decode_image(
     scores, all_boxes, classes = [np.zeros(0)], [np.zeros((0, 4))], [np.zeros(0, np.int64)]
     edge = np.array([placement.width, placement.height] * 2, np.float64)
     for branch in branches:
-        boxes = np.clip(placement.inverse(decode_boxes(branch.raw, branch.cells)), 0.0, edge)
+        boxes = np.clip(placement.inverse(branch.boxes), 0.0, edge)
         for column, class_id in enumerate(branch.class_ids):
             score, found = _of_class(branch, boxes, column, settings)
             scores.append(score)

@@ -50,7 +50,7 @@ def _merge(fine: Tensor, coarse: Tensor, width: int, name: str) -> Tensor:
     return layers.ReLU(name=f"{name}_out")(_norm(f"{name}_mix_bn")(x))
 
 
-def _pyramid(base: Tensor, levels: int, name: str) -> list[Tensor]:
+def pyramid(base: Tensor, levels: int, name: str) -> list[Tensor]:
     """Return the base map and `levels` - 1 poolings of it, each half the size (rounded up) of the one before."""
     maps = [base]
     for level in range(1, levels):
@@ -106,7 +106,8 @@ class _Predictor:
         return self.logits(x), self.raw_box(x)
 
 
-def _flat(maps: list[Tensor], channels: int, name: str) -> Tensor:
+def flat(maps: list[Tensor], channels: int, name: str) -> Tensor:
+    """Return the (B, A, channels) rows of all maps (B, h, w, k channels), level after level, row after row."""
     rows = [layers.Reshape((-1, channels), name=f"{name}_flat{i}")(item) for i, item in enumerate(maps)]
     return layers.Concatenate(axis=1, name=name)(rows)
 
@@ -126,15 +127,15 @@ def build_ppn(trunk: keras.Model, objects: int, parts: int) -> keras.Model:
         narrow = _lateral(base8, PART_WIDTH, "neck4_narrow")
         base4 = _merge(_lateral(stride4, PART_WIDTH, "neck4"), narrow, PART_WIDTH, "neck4")
         predictor = _Predictor("part", PART_WIDTH, 3, parts)
-        levels = [predictor(x, i, None) for i, x in enumerate(_pyramid(base4, len(PART_STRIDES), "part"))]
+        levels = [predictor(x, i, None) for i, x in enumerate(pyramid(base4, len(PART_STRIDES), "part"))]
         evidence = [_evidence(logits, raw, i) for i, (logits, raw) in enumerate(levels)]
-        outputs["part_logits"] = _flat([logits for logits, _ in levels], parts, "part_logits")
-        outputs["part_boxes"] = _flat([raw for _, raw in levels], 4, "part_boxes")
+        outputs["part_logits"] = flat([logits for logits, _ in levels], parts, "part_logits")
+        outputs["part_boxes"] = flat([raw for _, raw in levels], 4, "part_boxes")
     predictor = _Predictor("object", OBJECT_WIDTH, 5, objects)
-    pyramid = _pyramid(base8, len(OBJECT_STRIDES), "object")
-    levels = [predictor(x, i, evidence[i]) for i, x in enumerate(pyramid)]
-    outputs["object_logits"] = _flat([logits for logits, _ in levels], objects, "object_logits")
-    outputs["object_boxes"] = _flat([raw for _, raw in levels], 4, "object_boxes")
+    maps = pyramid(base8, len(OBJECT_STRIDES), "object")
+    levels = [predictor(x, i, evidence[i]) for i, x in enumerate(maps)]
+    outputs["object_logits"] = flat([logits for logits, _ in levels], objects, "object_logits")
+    outputs["object_boxes"] = flat([raw for _, raw in levels], 4, "object_boxes")
     return keras.Model(trunk.input, outputs, name="ppn")
 
 

@@ -5,7 +5,8 @@ from typing import Any, Final
 import keras
 from keras import layers
 
-from detector.backbones import efficientnet_lite0
+from detector.backbones import efficientnet_lite0, load_backbone_weights
+from detector.settings import Settings
 
 NORM_MOMENTUM: Final = 0.97
 """Share that a norm's running statistics keep in a step; Keras's 0.99 lags behind in runs of some hundred steps."""
@@ -42,3 +43,17 @@ def freeze_trunk(trunk: keras.Model, blocks: int) -> None:
     for layer in trunk.layers:
         if layer.name.startswith(fixed) or isinstance(layer, layers.BatchNormalization):
             layer.trainable = False
+
+
+def pretrained_trunk(settings: Settings, *, load: bool) -> keras.Model:
+    """Return the settings' trunk with its leading blocks fixed; `load` gives it the weights that they name.
+
+    Raises:
+        UsageError, PpnlabError: see `load_backbone_weights`.
+    """
+    trunk = build_trunk(settings.backbone, settings.input)
+    if settings.backbone == "lite0" and settings.weights != "none":
+        freeze_trunk(trunk, settings.frozen_blocks)
+        if load:
+            load_backbone_weights(trunk, settings.weights)
+    return trunk

@@ -25,7 +25,7 @@ def branch(boxes: dict[int, tuple[list[float], list[float]]], classes: int = 1) 
         distance = np.concatenate([GRID.centre[cell] - xyxy[:2], xyxy[2:] - GRID.centre[cell]])
         raw[cell] = np.log(distance / (GRID.prior[cell] / 2))
         logits[cell] = values
-    return Branch(GRID, np.arange(classes), logits, raw)
+    return Branch(np.arange(classes), logits, decode_boxes(raw, GRID))
 
 
 def test_zero_gives_the_prior_box() -> None:
