@@ -6,6 +6,7 @@ import numpy as np
 
 from annotations.errors import PpnlabError, UsageError
 from annotations.tables import BoxDataset, Detections
+from detector.detecting import detect_images
 from detector.weights import Predictor
 
 Progress = Callable[[int, int], None]
@@ -33,7 +34,4 @@ def detect_splits(
             raise UsageError(f"{dataset.root}: split {name} must hold images, got none")
     wanted = {*splits, "val"} if splits else {"train", "val", "test"}
     chosen = dataset.of_images(np.flatnonzero(np.isin(dataset.images.split, list(wanted))))
-    # The network is there already, in the predictor.
-    from detector.ppn_family import detect_images
-
     return chosen, detect_images(model, chosen, predictor.predict, progress)

@@ -4,16 +4,16 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TypeVar
 
 import cv2
 
-from detector.family import Batch
-
+Made = TypeVar("Made")
 AHEAD_PER_THREAD = 2
 """Batches that wait for the step a thread; bounds the memory, however large the data set."""
 
 
-def batches_ahead(batch: Callable[[int], Batch], first: int, last: int, threads: int) -> Iterator[Batch]:
+def batches_ahead(batch: Callable[[int], Made], first: int, last: int, threads: int) -> Iterator[Made]:
     """Yield `batch(step)` for steps `first` to `last` - 1, in that order, made by `threads` threads ahead of time.
 
     Closing the iterator drops what waits. An error in `batch` is raised where its step would have come.
@@ -21,7 +21,7 @@ def batches_ahead(batch: Callable[[int], Batch], first: int, last: int, threads:
     # OpenCV would start threads of its own inside each of ours.
     cv2.setNumThreads(1)
     pool = ThreadPoolExecutor(threads, thread_name_prefix="loader")
-    waiting: deque[Future[Batch]] = deque()
+    waiting: deque[Future[Made]] = deque()
     try:
         for step in range(first, last):
             waiting.append(pool.submit(batch, step))
@@ -33,7 +33,7 @@ def batches_ahead(batch: Callable[[int], Batch], first: int, last: int, threads:
         pool.shutdown(wait=True, cancel_futures=True)
 
 
-def timed(batches: Iterator[Batch]) -> Iterator[tuple[Batch, float]]:
+def timed(batches: Iterator[Made]) -> Iterator[tuple[Made, float]]:
     """Yield each batch with the seconds for which it had to be waited."""
     while True:
         began = time.monotonic()

@@ -1,6 +1,6 @@
 """The subparts PPN as a family of the loop: its batches, its losses, its detections on a data set."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import keras
@@ -8,17 +8,17 @@ import numpy as np
 from keras import ops
 from numpy.typing import NDArray
 
-from annotations.errors import AnnotationError
-from annotations.pictures import read_picture
 from annotations.tables import BoxDataset, Detections
 from detector.assignment import assign, ignored_class, padded
-from detector.augment import Sample, plain_sample, random_sample
+from detector.augment import Sample
 from detector.box_coding import decode
-from detector.decoding import Branch, Found, decode_boxes, decode_image, detections_table
+from detector.box_samples import BoxSamples
+from detector.decoding import Branch, Found, decode_boxes, decode_image
+from detector.detecting import detect_images
 from detector.family import Batch, Loss, Outputs, Predict, Scores, Tensor
-from detector.letterbox import letterbox, place
+from detector.letterbox import Placement, letterbox, place
 from detector.losses import branch_losses
-from detector.order import batch_rows, sample_generator, steps_per_epoch
+from detector.picture_cache import NoCache, PictureCache
 from detector.ppn import build_ppn, geometry
 from detector.settings import Settings
 from detector.trunks import pretrained_trunk
@@ -59,7 +59,10 @@ class PpnModel:
         canvas = self.settings.input
         placements = [letterbox(picture.shape[1], picture.shape[0], canvas) for picture in pictures]
         placed = [place(picture, at, canvas) for picture, at in zip(pictures, placements, strict=True)]
-        outputs = predict(np.stack(placed))
+        return self.found(predict(np.stack(placed)), placements)
+
+    def found(self, outputs: Outputs, placements: Sequence[Placement]) -> list[Found]:
+        """Return what the network's outputs say of each picture that was put into its input so."""
         object_of = {self.classes.index(part): self.classes.index(whole) for part, whole in self.parts.items()}
         return [
             decode_image(self._branches(outputs, row), at, object_of, self.settings)
@@ -73,42 +76,6 @@ class PpnModel:
             Branch(class_ids, outputs[f"{name}_logits"][row], decode_boxes(outputs[f"{name}_boxes"][row], cells[name]))
             for name, class_ids in self.branches().items()
         ]
-
-
-def detect_images(
-    model: PpnModel, dataset: BoxDataset, predict: Predict, progress: Callable[[int, int], None] | None = None
-) -> Detections:
-    """Return the detections on every picture of a dataset, read in batches as large as training's.
-
-    `progress` is called with the number of images done and of all.
-
-    Raises:
-        AnnotationError: a picture is missing or damaged.
-    """
-    found: list[Found] = []
-    sizes: list[tuple[int, int]] = []
-    size = model.settings.batch
-    for first in range(0, len(dataset.images), size):
-        rows = range(first, min(first + size, len(dataset.images)))
-        pictures = [_picture(dataset, row) for row in rows]
-        # Not the sizes of the table: a picture may have been made smaller since.
-        sizes += [(picture.shape[1], picture.shape[0]) for picture in pictures]
-        found += model.detect(pictures, predict)
-        if progress:
-            progress(len(found), len(dataset.images))
-    return detections_table(found, np.array(sizes, np.int64).reshape(-1, 2))
-
-
-def _picture(dataset: BoxDataset, row: int) -> NDArray[np.uint8]:
-    # The boxes are normalised by the annotator's frame: a picture of that shape in another size is the same picture.
-    width, height = int(dataset.images.width[row]), int(dataset.images.height[row])
-    picture = read_picture(dataset.picture(row), (width, height))
-    if abs(picture.shape[1] * height - picture.shape[0] * width) > max(width, height, *picture.shape[:2]):
-        raise AnnotationError(
-            f"{dataset.picture(row)}: picture must have the shape of {width} x {height} pixels, "
-            f"got {picture.shape[1]} x {picture.shape[0]}; convert the annotations again"
-        )
-    return picture
 
 
 def _of_branch(sample: Sample, class_ids: NDArray[np.int64]) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
@@ -127,13 +94,11 @@ class PpnFamily:
     train: BoxDataset
     val: BoxDataset
     score: Monitor
-    _truth: list[tuple[NDArray[np.float64], NDArray[np.int64]]] = field(init=False, repr=False)
+    cache: PictureCache = field(default_factory=NoCache)
+    _samples: BoxSamples = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        truth = self.train.annotations
-        rows = [np.flatnonzero(truth.image_row == row) for row in range(len(self.train.images))]
-        class_id = ignored_class(truth.class_id, truth.crowd | truth.ignore)
-        object.__setattr__(self, "_truth", [(truth.xyxy_rel[r], class_id[r]) for r in rows])
+        object.__setattr__(self, "_samples", BoxSamples(self.train, self.settings, self.cache))
 
     @property
     def settings(self) -> Settings:
@@ -161,24 +126,12 @@ class PpnFamily:
 
     def batch(self, step: int) -> Batch:
         """Return pictures (B, H, W, 3) and, a branch, boxes (B, M, 4) and classes (B, M), as `assign` takes them."""
-        settings = self.settings
-        epoch = step // steps_per_epoch(self.images, settings.batch)
-        rows = batch_rows(settings.seed, step, self.images, settings.batch)
-        samples = [self._sample(int(row), epoch) for row in rows]
+        samples = self._samples.batch(step)
         arrays: dict[str, NDArray[np.generic]] = {"picture": np.stack([sample.picture for sample in samples])}
         for branch, class_ids in self.model.branches().items():
             boxes, classes = zip(*(_of_branch(sample, class_ids) for sample in samples), strict=True)
             arrays[f"{branch}_truth"], arrays[f"{branch}_class"] = padded(list(boxes), list(classes))
         return arrays
-
-    def _sample(self, row: int, epoch: int) -> Sample:
-        picture = _picture(self.train, row)
-        boxes_rel, class_id = self._truth[row]
-        xyxy = boxes_rel * np.tile(np.array([picture.shape[1], picture.shape[0]], np.float64), 2)
-        if not self.settings.augment:
-            return plain_sample(picture, xyxy, class_id, self.settings.input)
-        generator = sample_generator(self.settings.seed, epoch, row)
-        return random_sample(picture, xyxy, class_id, self.settings, generator)
 
     def build(self, *, pretrained: bool) -> keras.Model:
         """Return the network."""
@@ -204,4 +157,4 @@ class PpnFamily:
 
     def monitor(self, predict: Predict) -> Scores:
         """Return the scores of the detections on the validation images."""
-        return self.score(self.val, detect_images(self.model, self.val, predict))
+        return self.score(self.val, detect_images(self.model, self.val, predict, cache=self.cache))

@@ -8,8 +8,8 @@ from detector_samples import QUICK, THREADS, Watch, drawn_dataset
 
 from annotations.dataset import read_dataset
 from detector import training
+from detector.detecting import detect_images
 from detector.engine import configure
-from detector.ppn_family import detect_images
 from detector.weights import load_predictor
 from evaluation.monitor import monitor_ap
 

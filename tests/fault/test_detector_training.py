@@ -17,8 +17,9 @@ from annotations.errors import AnnotationError, PpnlabError, UsageError
 from annotations.pictures import write_picture
 from detector import training
 from detector.checkpoint import ARRAYS, checkpoint_path, load_checkpoint, save_checkpoint
+from detector.detecting import detect_images
 from detector.engine import Trainer, configure
-from detector.ppn_family import PpnFamily, PpnModel, detect_images
+from detector.ppn_family import PpnFamily, PpnModel
 from detector.run_directory import Run
 from detector.stopping import Interrupted
 from detector.weights import load_predictor
