@@ -149,7 +149,14 @@ _scoring = [
         "--resamples", type=click.IntRange(min=0), help="Resamples of the intervals; 0: none. [default: 1000]"
     ),
     click.option("--seed", type=click.IntRange(min=0), help="Start of the resamples' chance. [default: 0]"),
+    click.option("--score-floor", type=float, help="Leave out detections of a lower score, before anything else."),
+    click.option(
+        "--ties",
+        type=click.Choice(["in-order", "hits-first", "misses-first"]),
+        help="How AP ranks equal scores. [default: in-order, as they stand in the file]",
+    ),
 ]
+_bins = click.option("--bins", type=click.IntRange(1, 100), help="Bins of scores of the calibration. [default: 15]")
 
 
 def _with(options: Sequence[Callable[..., Any]]) -> Callable[..., Any]:
@@ -596,14 +603,12 @@ def train(
     Example:
         ppnlab train data run --set epochs=40 --set input=416
     """
-    from detector.settings import Settings, parse_assignments, read_toml
+    from detector.settings import family_defaults, parse_assignments, read_toml
 
-    settings = Settings()
-    if config is not None:
-        settings = settings.changed(read_toml(config), str(config))
-    settings = settings.changed(parse_assignments(assignments), "--set")
+    file, given = read_toml(config) if config else {}, parse_assignments(assignments)
+    settings = family_defaults({**file, **given}).changed(file, str(config)).changed(given, "--set")
     if resume_it and run.exists():
-        changes = {**(read_toml(config) if config else {}), **parse_assignments(assignments)}
+        changes = {**file, **given}
         _finish(_resumed(run, changes, dataset, _bounded(bounds)), as_json)
         return
     _finish(_trained(dataset, run, settings, _bounded(bounds)), as_json)
@@ -1079,6 +1084,46 @@ def _class_values(text: str | None) -> dict[str, int]:
         return {name: int(value) for name, value in pairs.items()}
     except ValueError as error:
         raise UsageError(f"--classes must be NAME=VALUE with whole numbers, got {text!r}") from error
+
+
+@main.command()
+@click.argument("labels", type=_PATH)
+@click.option("--images", "pictures", type=_PATH, metavar="PATH", help="The grey pictures: adds intensities.")
+@click.option("--scores", type=_PATH, metavar="PATH", help="Probability maps: adds the mean over each object.")
+@click.option("--voxel", metavar="X,Y[,Z]", help="Length of a pixel along x, y and z, or one for all; with --unit.")
+@click.option("--unit", metavar="NAME", default="", help="The unit of --voxel, such as um.")
+@click.option("--output", "-o", type=_PATH, metavar="FILE", help="Write the table there, not to stdout.")
+@_json
+def measure(
+    labels: Path,
+    pictures: Path | None,
+    scores: Path | None,
+    voxel: str | None,
+    unit: str,
+    output: Path | None,
+    as_json: bool,
+) -> None:
+    """Measure the objects of label images, a row of CSV for each.
+
+    LABELS is a file, a folder or a box dataset converted with --masks; PNG, or TIFF, whose pages are a stack. The
+    pictures and maps have the names and sizes of the label images.
+
+    \b
+    Example:
+        ppnlab measure predicted --images photos --voxel 0.5,0.5,2 --unit um -o objects.csv
+    """
+    from evaluation.measure import measure as measured
+    from evaluation.measure import parse_voxel, write_measured
+
+    lengths = None if voxel is None else parse_voxel(voxel)
+    with _counter("measuring") as progress:
+        found = measured(labels, pictures=pictures, scores=scores, voxel=lengths, unit=unit, progress=progress)
+    if output is not None:
+        write_measured(output, found)
+    text = f"{found.summary()}\ntable: {output}" if output else found.csv().removesuffix("\n")
+    _print_json_or(as_json, found.to_json(), lambda: text)
+    if output is None:
+        click.echo(found.summary(), err=True)
 
 
 @main.command()

@@ -12,13 +12,15 @@ from typing import Any, Final, Literal, Self, get_args
 
 from annotations.errors import UsageError
 
-Family = Literal["ppn"]
-Backbone = Literal["lite0", "none"]
+Family = Literal["ppn", "ppn_classic"]
+Backbone = Literal["lite0", "none", "mobilenet", "resnet50", "vgg16"]
 Optimizer = Literal["adamw", "adam", "sgd"]
 Schedule = Literal["cosine", "constant", "inverse-time", "step", "restarts", "plateau", "kicks"]
 Cache = Literal["ram", "disk", "none"]
 Sampling = tuple[tuple[str, float], ...]
 
+APPLICATIONS: Final = ("mobilenet", "resnet50", "vgg16")
+"""Backbones of keras.applications, which the published network was made with."""
 STRIDE_MULTIPLE: Final = 32
 """Pixels that each side of the network's input must be a multiple of: the trunk's merge needs whole grids."""
 
@@ -37,16 +39,20 @@ class Settings:
     Source: the defaults are the measured recipe of the network (benchmarks/qr_photos.py gives its figures).
     """
 
-    family: Family = _setting("ppn", "kind of model")
+    family: Family = _setting("ppn", "kind of model: ppn, or ppn_classic (the published network, for reproduction)")
     epochs: int = _setting(60, "passes over the training images", 1)
     total_steps: int = _setting(0, "updates in all, in place of epochs; 0: epochs count", 0)
     batch: int = _setting(8, "most images in a step; an epoch's steps are made equally large", 1)
     accumulate: int = _setting(1, "pieces in which a step's images are worked through, for less memory", 1)
     input: tuple[int, int] = _setting((416, 416), "network input in pixels: one number, or height,width", 64, 4096)
     seed: int = _setting(0, "starting point of every random choice", 0, 2**32 - 1)
-    backbone: Backbone = _setting("lite0", "trunk: lite0 (EfficientNet-Lite0), or none (a small plain one)")
-    weights: str = _setting("package", "trunk's weights: package (ImageNet, extra `pretrained`), none, or a file")
-    frozen_blocks: int = _setting(3, "leading blocks of a pretrained trunk that stay fixed", 0, 11)
+    backbone: Backbone = _setting(
+        "lite0", "trunk: lite0 (EfficientNet-Lite0), none (a small plain one); ppn_classic: mobilenet, resnet50, vgg16"
+    )
+    weights: str = _setting(
+        "package", "trunk's weights: package (lite0's, extra `pretrained`), imagenet (the others'), none, or a file"
+    )
+    frozen_blocks: int = _setting(3, "leading blocks of a pretrained lite0 that stay fixed", 0, 11)
     learning_rate: float = _setting(1.5e-3, "highest learning rate", 1e-9)
     backbone_rate: float = _setting(0.3, "the trunk's learning rate as a share of learning_rate", 0.0, 1.0)
     schedule: Schedule = _setting("cosine", f"course of the learning rate: {', '.join(get_args(Schedule))}")
@@ -101,6 +107,8 @@ class Settings:
             raise UsageError(f"settings: input must be a multiple of {STRIDE_MULTIPLE} pixels, got {_text(self.input)}")
         if self.scale[0] > self.scale[1]:
             raise UsageError(f"settings: scale must be least,most, got {_text(self.scale)}")
+        if self.backbone in APPLICATIONS and self.family != "ppn_classic":
+            raise UsageError(f"settings: backbone must be lite0 or none for family {self.family}, got {self.backbone}")
         if not _DEVICE.fullmatch(self.device):
             raise UsageError(f"settings: device must be auto, cpu or one like gpu:0, got {self.device}")
         _check_sampling(self.sampling)
@@ -239,8 +247,41 @@ def describe() -> str:
         text = f'"{value}"' if isinstance(value, str) else str(value).lower() if isinstance(value, bool) else str(value)
         text = f"[{_text(value).replace(',', ', ')}]" if isinstance(value, tuple) else text
         text = "{}" if item.type is Sampling else text
-        lines.append(f"{item.name + ' = ' + text:<32} # {item.metadata['meaning']}")
+        classic = getattr(CLASSIC, item.name)
+        other = f" [ppn_classic: {_text(classic)}]" if classic != value and item.name != "family" else ""
+        lines.append(f"{item.name + ' = ' + text:<32} # {item.metadata['meaning']}{other}")
     return "\n".join(lines)
+
+
+CLASSIC: Final = Settings(
+    family="ppn_classic",
+    epochs=100,
+    input=(480, 480),
+    backbone="mobilenet",
+    weights="imagenet",
+    learning_rate=1e-4,
+    backbone_rate=1.0,
+    schedule="inverse-time",
+    warmup_steps=0,
+    decay_rate=0.005,
+    decay_epochs=1.0,
+    optimizer="adam",
+    weight_decay=0.0,
+    clip_norm=1e9,
+    ema=0.0,
+    score_floor=0.5,
+    nms_iou=0.3,
+)
+"""What the published network was trained and judged with: 100 times 50 steps of 8, Adam from 1e-4 with 1e-4 of decay a
+step (that is 0.005 an epoch of 50 steps), no warm-up, average or clipping, detections from 0.5 on.
+
+Source: the notebooks of the reference implementation of Blanger & Hirata, ICIP 2019.
+"""
+
+
+def family_defaults(values: Mapping[str, Any]) -> Settings:
+    """Return the settings that those of `values` are to change: the defaults of the family that it names, if any."""
+    return CLASSIC if values.get("family") == CLASSIC.family else Settings()
 
 
 DEMO: Final = Settings(epochs=10, input=(256, 256), learning_rate=2e-3)

@@ -22,7 +22,7 @@ from detector.checkpoint import steps_saved
 from detector.order import steps_per_epoch
 from detector.pretrained import weight_arrays
 from detector.run_directory import Run, create_run
-from detector.settings import Settings
+from detector.settings import APPLICATIONS, Settings
 from detector.stopping import Interrupted
 
 if TYPE_CHECKING:
@@ -67,9 +67,7 @@ def start(
     """
     data = _training_data(dataset)
     _check_pictures(data)
-    if settings.backbone != "none":
-        # The network will read them again: a run whose weights are not there would only stand in the next one's way.
-        weight_arrays(settings.weights)
+    _check_weights(settings)
     created = create_run(run, _config(dataset, run, settings, data, command))
     with created.locked():
         return _train(created, data, settings, monitor, watch, "started", budget)
@@ -108,6 +106,21 @@ def go_on(
             at.write_config({**config, "settings": new.to_json(), "dataset": _dataset_entry(place, run)})
             at.event("changed", settings={k: v for k, v in new.to_json().items() if v != old.to_json()[k]})
         return _train(at, data, new, monitor, watch, "resumed", budget)
+
+
+def _check_weights(settings: Settings) -> None:
+    # The network will read them again: a run whose weights are not there would only stand in the next one's way.
+    if settings.backbone not in APPLICATIONS:
+        if settings.backbone != "none":
+            weight_arrays(settings.weights)
+    elif settings.weights != "none":
+        load_backend()
+        from detector.application_trunks import pretrained_network
+        from detector.engine import configure
+
+        # Before the first tensor, with which TensorFlow fixes its threads.
+        configure(settings.threads, deterministic=settings.deterministic)
+        pretrained_network(settings.backbone, settings.weights)
 
 
 def settings_of(config: Mapping[str, Any]) -> Settings:
