@@ -11,6 +11,7 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from annotations.errors import PpnlabError
+from detector.backend import use_device
 from detector.family import Batch, Family, Loss, Outputs, Tensor
 from detector.settings import Settings
 
@@ -18,13 +19,13 @@ _EMA_RAMP = 10.0
 """The averaged weights forget at (1 + t) / (10 + t) first. Source: tf.train.ExponentialMovingAverage, `num_updates`."""
 
 
-def configure(threads: int, *, deterministic: bool) -> None:
-    """Fix the number of arithmetic threads and, on request, of the order of every sum; once a process.
+def configure(threads: int, *, deterministic: bool, device: str = "auto", gpu_memory: float = 0.0) -> None:
+    """Fix the device, the number of arithmetic threads and, on request, the order of every sum; once a process.
 
     One and two threads do not give the same bits, so the number is part of a run's settings.
 
     Raises:
-        PpnlabError: TensorFlow already runs with another number of threads.
+        PpnlabError: TensorFlow already runs with another number of threads or on another device, or there is none such.
     """
     if tf.config.threading.get_intra_op_parallelism_threads() != threads:
         try:
@@ -34,9 +35,7 @@ def configure(threads: int, *, deterministic: bool) -> None:
             raise PpnlabError(f"threads must stay the same within a process, got {threads}: {error}") from error
     if deterministic:
         tf.config.experimental.enable_op_determinism()
-    for card in tf.config.list_physical_devices("GPU"):
-        # On a shared machine the rest of the card's memory is somebody else's.
-        tf.config.experimental.set_memory_growth(card, True)
+    use_device(device, gpu_memory)
 
 
 def prediction_step(model: keras.Model) -> Callable[[NDArray[np.uint8]], Outputs]:
@@ -75,7 +74,12 @@ class Trainer:
 
     def __init__(self, family: Family, settings: Settings, *, pretrained: bool = True) -> None:
         """Build the model with first weights that depend on the seed and, where `pretrained`, on the trunk's file."""
-        configure(settings.threads, deterministic=settings.deterministic)
+        configure(
+            settings.threads,
+            deterministic=settings.deterministic,
+            device=settings.device,
+            gpu_memory=settings.gpu_memory,
+        )
         keras.utils.set_random_seed(settings.seed % 2**32)
         self.model = family.build(pretrained=pretrained)
         self.averaged = family.build(pretrained=False)

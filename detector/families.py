@@ -7,6 +7,7 @@ from collections.abc import Mapping
 
 from annotations.tables import BoxDataset
 from detector.classic_family import ClassicFamily, ClassicModel
+from detector.picture_cache import PictureCache
 from detector.ppn_family import Monitor, PpnFamily, PpnModel
 from detector.settings import Settings
 
@@ -17,8 +18,8 @@ def box_model(settings: Settings, classes: tuple[str, ...], parts: Mapping[str, 
     return kind(settings, classes, parts)
 
 
-def box_family(settings: Settings, data: BoxDataset, monitor: Monitor) -> PpnFamily:
-    """Return the settings' family on a dataset's train and val images."""
+def box_family(settings: Settings, data: BoxDataset, monitor: Monitor, cache: PictureCache) -> PpnFamily:
+    """Return the settings' family on a dataset's train and val images; `cache` keeps its pictures."""
     model = box_model(settings, data.classes, data.parts)
     kind = ClassicFamily if isinstance(model, ClassicModel) else PpnFamily
-    return kind(model, data.split("train"), data.split("val"), monitor)
+    return kind(model, data.split("train"), data.split("val"), monitor, cache)

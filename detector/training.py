@@ -16,13 +16,15 @@ from typing import TYPE_CHECKING, Any, Final
 from annotations.dataset import read_dataset, table_hashes
 from annotations.errors import PpnlabError, UsageError
 from annotations.tables import BoxDataset
-from detector.backend import load_backend
+from detector.backend import load_backend, use_device
 from detector.budget import Budget
 from detector.checkpoint import steps_saved
 from detector.order import steps_per_epoch
+from detector.picture_cache import picture_cache
 from detector.pretrained import weight_arrays
 from detector.run_directory import Run, create_run
-from detector.settings import APPLICATIONS, Settings
+from detector.sampling import image_weights, sampling_text
+from detector.settings import Settings
 from detector.stopping import Interrupted
 
 if TYPE_CHECKING:
@@ -33,6 +35,7 @@ RESUMABLE: Final = frozenset(
     {"epochs", "total_steps", "learning_rate", "schedule", "final_rate", "decay_rate", "decay_epochs", "cycle_epochs"}
     | {"cycle_factor", "patience", "kick", "kick_cap", "kick_floor", "early_stop", "momentum", "weight_decay"}
     | {"clip_norm", "ema", "accumulate", "skip_bad_steps", "save_every", "save_steps", "keep", "keep_every", "loaders"}
+    | {"sampling", "device", "gpu_memory", "cache", "cache_gb", "cache_folder"}
 )
 """Settings that a resume may change; the others decide what the saved state, or its validation AP, means."""
 _PACKAGES: Final = ("ppnlab", "tensorflow", "keras", "numpy", "opencv-python-headless")
@@ -68,6 +71,7 @@ def start(
     data = _training_data(dataset)
     _check_pictures(data)
     _check_weights(settings)
+    _check_use(data, settings)
     created = create_run(run, _config(dataset, run, settings, data, command))
     with created.locked():
         return _train(created, data, settings, monitor, watch, "started", budget)
@@ -102,6 +106,7 @@ def go_on(
         check_data(place, config)
         _check_pictures(data)
         _check_length(at, data, new)
+        _check_use(data, new)
         if new != old or dataset:
             at.write_config({**config, "settings": new.to_json(), "dataset": _dataset_entry(place, run)})
             at.event("changed", settings={k: v for k, v in new.to_json().items() if v != old.to_json()[k]})
@@ -160,7 +165,10 @@ def _train(
     from detector.families import box_family
     from detector.loop import Loop
 
-    family = box_family(settings, data, monitor)
+    family = box_family(settings, data, monitor, picture_cache(settings, data.root, watch.note))
+    if settings.sampling:
+        watch.note(told := sampling_text(family.train.images, settings.sampling))
+        run.log(told)
     loop = Loop(run, family, settings, watch, budget)
     run.event(event, step=loop.progress.step, of=loop.course.total)
     try:
@@ -205,6 +213,13 @@ def _check_pictures(data: BoxDataset) -> None:
     rows = [*data.images.rows_of("train"), *data.images.rows_of("val")]
     if missing := [path for row in rows if not (path := data.picture(row)).is_file()]:
         raise PpnlabError(f"{missing[0]}: picture must be there, got no such file ({len(missing)} are missing)")
+
+
+def _check_use(data: BoxDataset, settings: Settings) -> None:
+    """Check that the machine has the device, and the images the names, that the settings want."""
+    image_weights(data.split("train").images, settings.sampling)
+    if settings.device.startswith("gpu"):
+        use_device(settings.device, settings.gpu_memory)
 
 
 def _config(place: Path, run: Path, settings: Settings, data: BoxDataset, command: str) -> dict[str, Any]:

@@ -28,8 +28,10 @@ class Predictor:
     damaged: tuple[str, ...] = ()
 
 
-def load_predictor(path: Path, which: str) -> Predictor:
+def load_predictor(path: Path, which: str, device: str = "auto", gpu_memory: float = 0.0) -> Predictor:
     """Return the predictor of a run with its `best` weights (highest validation AP) or its `last` ones.
+
+    The device is that of `settings.device`, and not the one that the run was trained on: a notebook has another.
 
     Raises:
         PpnlabError: the run, or the checkpoint wanted, is missing or damaged.
@@ -54,7 +56,9 @@ def load_predictor(path: Path, which: str) -> Predictor:
     from detector.families import box_model
 
     model = box_model(settings_of(config), tuple(config["classes"]), config["parts"])
-    configure(model.settings.threads, deterministic=model.settings.deterministic)
+    configure(
+        model.settings.threads, deterministic=model.settings.deterministic, device=device, gpu_memory=gpu_memory
+    )
     network = model.build(pretrained=False)
     assign_arrays(averaged_variables(network), {k: v for k, v in arrays.items() if k.startswith("averaged/")})
     return Predictor(model, prediction_step(network), step, tuple(newest.damaged.values()))
