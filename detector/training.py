@@ -24,7 +24,7 @@ from detector.picture_cache import picture_cache
 from detector.pretrained import weight_arrays
 from detector.run_directory import Run, create_run
 from detector.sampling import image_weights, sampling_text
-from detector.settings import Settings
+from detector.settings import APPLICATIONS, Settings
 from detector.stopping import Interrupted
 
 if TYPE_CHECKING:
@@ -167,8 +167,7 @@ def _train(
 
     family = box_family(settings, data, monitor, picture_cache(settings, data.root, watch.note))
     if settings.sampling:
-        watch.note(told := sampling_text(family.train.images, settings.sampling))
-        run.log(told)
+        watch.note(sampling_text(family.train.images, settings.sampling))
     loop = Loop(run, family, settings, watch, budget)
     run.event(event, step=loop.progress.step, of=loop.course.total)
     try:

@@ -56,9 +56,7 @@ def load_predictor(path: Path, which: str, device: str = "auto", gpu_memory: flo
     from detector.families import box_model
 
     model = box_model(settings_of(config), tuple(config["classes"]), config["parts"])
-    configure(
-        model.settings.threads, deterministic=model.settings.deterministic, device=device, gpu_memory=gpu_memory
-    )
+    configure(model.settings.threads, deterministic=model.settings.deterministic, device=device, gpu_memory=gpu_memory)
     network = model.build(pretrained=False)
     assign_arrays(averaged_variables(network), {k: v for k, v in arrays.items() if k.startswith("averaged/")})
     return Predictor(model, prediction_step(network), step, tuple(newest.damaged.values()))
