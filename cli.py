@@ -156,7 +156,7 @@ _scoring = [
         help="How AP ranks equal scores. [default: in-order, as they stand in the file]",
     ),
 ]
-_bins = click.option("--bins", type=click.IntRange(1, 100), help="Bins of scores of the calibration. [default: 15]")
+_bins = click.option("--bins", type=click.IntRange(1, 100), help="Bins of scores of the calibration. [default: 10]")
 
 
 def _with(options: Sequence[Callable[..., Any]]) -> Callable[..., Any]:
@@ -888,6 +888,7 @@ def predict(
 @click.option("--data", type=_PATH, help="Where the dataset lies now.")
 @_weights
 @_with(_scoring)
+@_bins
 @_json
 def evaluate(
     run: Path,
@@ -996,6 +997,7 @@ def _figures(part: Any) -> list[object]:  # noqa: ANN401
 @click.option("--split", "splits", multiple=True, type=click.Choice(["train", "val", "test"]), help="[default: all]")
 @click.option("--report", type=_PATH, metavar="DIR", help="Also write metrics.json, tables and a page there.")
 @_with(_scoring)
+@_bins
 @click.option(
     "--masks",
     type=click.Choice(["instance", "class", "probability"]),
@@ -1112,9 +1114,11 @@ def measure(
     Example:
         ppnlab measure predicted --images photos --voxel 0.5,0.5,2 --unit um -o objects.csv
     """
+    from evaluation.measure import check_output, parse_voxel, write_measured
     from evaluation.measure import measure as measured
-    from evaluation.measure import parse_voxel, write_measured
 
+    if output is not None:
+        check_output(output)
     lengths = None if voxel is None else parse_voxel(voxel)
     with _counter("measuring") as progress:
         found = measured(labels, pictures=pictures, scores=scores, voxel=lengths, unit=unit, progress=progress)

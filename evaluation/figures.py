@@ -205,6 +205,7 @@ class Metrics:
             "threshold_rule": settings.threshold_rule,
             "resamples": settings.resamples,
             "seed": settings.seed,
+            "bins": settings.bins,
             "images_without_split": self.images_without_split,
             "splits": {name: plain(split) for name, split in self.splits.items()},
             "gaps": {name: gap.to_json() for name, gap in self.gaps.items()},

@@ -4,8 +4,7 @@ import io
 import re
 import struct
 import warnings
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,14 +12,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from annotations.errors import AnnotationError, UsageError
-from evaluation.label_overlaps import check_same_size, size_text
+from evaluation.label_overlaps import size_text
 from evaluation.tiff_pages import TiffPage, tiff_pages
 
 if TYPE_CHECKING:
     from PIL.ImageFile import ImageFile
 
+    _PageReader = Callable[[Path, ImageFile, str, bool], NDArray[Any]]
+
 SUFFIXES = frozenset({".bmp", ".png", ".tif", ".tiff"})
 """Formats that keep every pixel's number; JPEG does not."""
+
+PICTURE_SUFFIXES = SUFFIXES | {".jpeg", ".jpg"}
+"""Formats of the pictures whose intensities are measured."""
 
 LARGEST_STACK = 2_000_000_000
 """Voxels; a stack of more is refused before it is unpacked."""
@@ -28,56 +32,15 @@ LARGEST_STACK = 2_000_000_000
 _MODES = frozenset({"1", "L", "P", "I", "F", "I;16", "I;16L", "I;16B", "I;16N"})
 """Pillow's modes of one channel. A palette's pixels are the numbers of its colours: VOC's class pictures are such."""
 
+_COLOURED = frozenset({"P", "RGB", "RGBA", "LA"})
+"""Pillow's modes of pictures with colours, all of which may be grey."""
+
 # ImageJ writes a large stack as one page, and says how many there are in the description only.
 # Source: ImageJ `ij.io.TiffEncoder`.
 _IMAGEJ_PAGES = re.compile(r"^ImageJ=.*^images=(\d+)", re.MULTILINE | re.DOTALL)
 
-_NAMED = 5
-"""Missing files that a message names before it counts the rest."""
-
 # What Pillow raises on damaged files.
 _DAMAGED = (OSError, SyntaxError, ValueError, TypeError, LookupError, ArithmeticError, struct.error)
-
-
-@dataclass(frozen=True, slots=True)
-class FilePair:
-    """The truth's and the predicted file of one image, by the stem `name` that both have."""
-
-    name: str
-    truth: Path
-    predicted: Path
-
-
-@dataclass(frozen=True, slots=True)
-class FilePairs:
-    """The pairs of two folders by name, and the files of each that have no partner in the other."""
-
-    pairs: tuple[FilePair, ...]
-    truth_alone: tuple[Path, ...]
-    predicted_alone: tuple[Path, ...]
-
-
-def file_pairs(truth: Path, predicted: Path, *, lenient: bool = False) -> FilePairs:
-    """Return the files of two folders that have one stem, in the order of their names.
-
-    Hidden files, and files that are no pictures, are passed over. `lenient` leaves files without a partner out.
-
-    Raises:
-        AnnotationError: no folder, two files of one stem, no pair at all, or, unless lenient, a file without a partner.
-    """
-    left, right = _pictures(truth), _pictures(predicted)
-    both = sorted(left.keys() & right.keys())
-    alone = tuple(left[name] for name in sorted(left.keys() - right.keys()))
-    strange = tuple(right[name] for name in sorted(right.keys() - left.keys()))
-    if not lenient:
-        for folder, files in ((predicted, alone), (truth, strange)):
-            if files:
-                raise AnnotationError(
-                    f"{folder}: folder must have a partner for every file, got none for {_list(files)}"
-                )
-    if not both:
-        raise AnnotationError(f"{predicted}: folder must have files with the names of those in {truth}, got none")
-    return FilePairs(tuple(FilePair(name, left[name], right[name]) for name in both), alone, strange)
 
 
 def read_labels(path: Path) -> NDArray[np.integer]:
@@ -119,42 +82,23 @@ def read_probabilities(path: Path) -> NDArray[Any]:
     return pixels
 
 
-def read_pair(
-    pair: FilePair, read_predicted: Callable[[Path], NDArray[Any]] = read_labels
-) -> tuple[NDArray[np.integer], NDArray[Any]]:
-    """Return the label image of a pair's truth, and what `read_predicted` makes of the other; both have one size.
+def read_intensities(path: Path) -> NDArray[Any]:
+    """Return the (H, W) or (D, H, W) intensities of a grey picture, as the file holds them: whole numbers or floats.
+
+    A picture that is stored with colours, all of which are grey, is a grey one.
 
     Raises:
-        AnnotationError: a file cannot be used, or the sizes differ.
+        AnnotationError: the file is missing, damaged, too large, or has colours.
     """
-    truth, predicted = read_labels(pair.truth), read_predicted(pair.predicted)
-    check_same_size(truth.shape, predicted.shape, truth_name=str(pair.truth), name=str(pair.predicted))
-    return truth, predicted
+    pixels = _read(path, "picture", PICTURE_SUFFIXES, _grey_page)
+    return pixels.astype(np.uint8) if pixels.dtype == np.bool_ else pixels
 
 
-def _pictures(folder: Path) -> dict[str, Path]:
-    if not folder.is_dir():
-        got = "a file" if folder.exists() else "nothing there"
-        raise AnnotationError(f"{folder}: folder of pictures must be a directory, got {got}")
-    found: dict[str, Path] = {}
-    for path in sorted(folder.iterdir()):
-        if path.suffix.lower() in SUFFIXES and not path.name.startswith("."):
-            if path.stem in found:
-                raise AnnotationError(
-                    f"{folder}: files must have names of their own, got {found[path.stem].name} and {path.name}"
-                )
-            found[path.stem] = path
-    return found
-
-
-def _list(files: tuple[Path, ...]) -> str:
-    more = f" and {len(files) - _NAMED} more" if len(files) > _NAMED else ""
-    return ", ".join(path.name for path in files[:_NAMED]) + more
-
-
-def _read(path: Path, what: str) -> NDArray[Any]:
-    if path.suffix.lower() not in SUFFIXES:
-        raise UsageError(f"{path}: {what} must be a file of {', '.join(sorted(SUFFIXES))}, got {path.suffix}")
+def _read(
+    path: Path, what: str, suffixes: Collection[str] = SUFFIXES, page_of: "_PageReader | None" = None
+) -> NDArray[Any]:
+    if path.suffix.lower() not in suffixes:
+        raise UsageError(f"{path}: {what} must be a file of {', '.join(sorted(suffixes))}, got {path.suffix or 'none'}")
     if not path.is_file():
         # A device or a pipe would be read without end.
         got = "no plain file" if path.exists() else "no such file"
@@ -166,7 +110,7 @@ def _read(path: Path, what: str) -> NDArray[Any]:
         with warnings.catch_warnings():
             # A damaged file is refused below; what Pillow only warns of, it reads.
             warnings.simplefilter("ignore")
-            pages = _pillow_pages(path, data, what, tiff)
+            pages = _pillow_pages(path, data, what, tiff, page_of or _number_page)
         if tiff and len(pages) != len(tiff):
             raise ValueError(f"{len(pages)} pages of {len(tiff)}")
     except _DAMAGED as error:
@@ -188,7 +132,9 @@ def _check_header(path: Path, tiff: Sequence[TiffPage], what: str) -> None:
         raise AnnotationError(f"{path}: {what} must hold its {described[1]} pages as TIFF pages, got {len(tiff)}")
 
 
-def _pillow_pages(path: Path, data: bytes, what: str, tiff: Sequence[TiffPage]) -> list[NDArray[Any]]:
+def _pillow_pages(
+    path: Path, data: bytes, what: str, tiff: Sequence[TiffPage], page_of: "_PageReader"
+) -> list[NDArray[Any]]:
     from PIL import Image, UnidentifiedImageError
 
     # Its import sets Pillow's limit to ours.
@@ -201,8 +147,7 @@ def _pillow_pages(path: Path, data: bytes, what: str, tiff: Sequence[TiffPage]) 
                 picture.seek(page)
                 if picture.width * picture.height > LARGEST:
                     raise Image.DecompressionBombError(f"{picture.width} x {picture.height}")
-                _check_mode(path, picture.mode, _raw_mode(picture), what)
-                pages.append(_numbers(np.array(picture), white_is_zero=page < len(tiff) and tiff[page].white_is_zero))
+                pages.append(page_of(path, picture, what, page < len(tiff) and tiff[page].white_is_zero))
             return pages
     except UnidentifiedImageError:
         if not tiff:
@@ -212,9 +157,21 @@ def _pillow_pages(path: Path, data: bytes, what: str, tiff: Sequence[TiffPage]) 
         raise AnnotationError(f"{path}: {what} must be at most {LARGEST:,} pixels a page, got {error}") from error
 
 
-def _numbers(pixels: NDArray[Any], *, white_is_zero: bool) -> NDArray[Any]:
+def _number_page(path: Path, picture: "ImageFile", what: str, white_is_zero: bool) -> NDArray[Any]:
+    _check_mode(path, picture.mode, _raw_mode(picture), what)
+    pixels: NDArray[Any] = np.array(picture)
     # Pillow turns grey of up to 8 bits over where white is 0; labels are numbers and not shades.
     return ~pixels if white_is_zero and pixels.dtype in (np.bool_, np.uint8) else pixels
+
+
+def _grey_page(path: Path, picture: "ImageFile", what: str, white_is_zero: bool) -> NDArray[Any]:
+    if picture.mode in _MODES - {"P"}:
+        return np.array(picture)
+    if picture.mode in _COLOURED:
+        channels = np.asarray(picture.convert("RGB"))
+        if (channels == channels[..., :1]).all():
+            return channels[..., 0]
+    raise AnnotationError(f"{path}: {what} must be grey, got colours ({picture.mode}); measure each channel by itself")
 
 
 def _raw_mode(picture: "ImageFile") -> str:

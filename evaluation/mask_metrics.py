@@ -14,7 +14,7 @@ which the figure has a value, with the number of those left out. StarDist counts
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -32,9 +32,9 @@ from evaluation.emptiness import (
     TOO_FEW_IMAGES,
     ratio,
 )
-from evaluation.label_files import FilePair, file_pairs, read_pair
 from evaluation.label_matching import IOU_THRESHOLDS, match_labels
 from evaluation.label_overlaps import Labels, label_overlaps
+from evaluation.label_pairs import FilePair, file_pairs, read_pair
 from evaluation.mask_figures import (
     RATES,
     WITH_INTERVALS,
@@ -115,23 +115,34 @@ def score_label_folders(
     lenient: bool = False,
     groups: Mapping[str, str] | None = None,
 ) -> MaskMetrics:
-    """Return the figures of the label images of two folders, paired by their stems; see `label_files` for the formats.
+    """Return the figures of the label images of two folders, paired by their names; see `label_files` for the formats.
 
     `lenient` leaves files without a partner out and names them in the result; `groups` gives stems their group.
 
     Raises:
         AnnotationError: a missing folder, a file without a partner, a file that is no label image, unequal sizes.
     """
-    settings = settings or MaskSettings()
     files = file_pairs(truth, predicted, lenient=lenient)
-    images = [_pair_masks(pair, settings, (groups or {}).get(pair.name, "")) for pair in files.pairs]
-    alone = [str(path) for path in (*files.truth_alone, *files.predicted_alone)]
-    return mask_metrics(images, settings, without_partner=alone)
+    pairs = [replace(pair, group=(groups or {}).get(pair.name, pair.group)) for pair in files.pairs]
+    return score_label_pairs(pairs, settings, without_partner=files.without_partner)
 
 
-def _pair_masks(pair: FilePair, settings: MaskSettings, group: str) -> ImageMasks:
+def score_label_pairs(
+    pairs: Iterable[FilePair], settings: MaskSettings | None = None, *, without_partner: Sequence[str] = ()
+) -> MaskMetrics:
+    """Return the figures of the label images of these pairs, read one after the other.
+
+    Raises:
+        AnnotationError: a file that is no label image, or unequal sizes.
+    """
+    settings = settings or MaskSettings()
+    images = [_pair_masks(pair, settings) for pair in pairs]
+    return mask_metrics(images, settings, without_partner=without_partner)
+
+
+def _pair_masks(pair: FilePair, settings: MaskSettings) -> ImageMasks:
     truth, predicted = read_pair(pair)
-    return image_masks(pair.name, truth, predicted, iou_thresholds=settings.iou_thresholds, group=group)
+    return image_masks(pair.name, truth, predicted, iou_thresholds=settings.iou_thresholds, group=pair.group)
 
 
 @dataclass(frozen=True, slots=True)

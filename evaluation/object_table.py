@@ -1,10 +1,7 @@
 """The object table: one row an object of a label image, with its place, size, intensity and score."""
 
-import csv
-import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,7 +9,6 @@ from numpy.typing import NDArray
 
 from annotations.columns import column
 from annotations.errors import UsageError
-from annotations.whole import write_whole
 from evaluation.label_overlaps import Labels, check_labels, check_same_size
 
 _AXES = ("z", "y", "x")
@@ -24,8 +20,9 @@ class ObjectTable:
 
     `centroid` (N, axes) pixels, the mean of pixel centres, where the first pixel's centre is at 0. `low` and `high` (N,
     axes) pixels: the box, half-open. `size` pixels (voxels), `physical_size` the same in `unit` squared (cubed), which
-    is size x the product of `spacing` (one length a pixel for each axis). `mean_intensity` and `max_intensity` are of
-    the picture under the object, `score` is how sure its prediction is: NaN where that is not known.
+    is size x the product of `spacing` (one length a pixel for each axis); NaN without a unit. `mean_intensity` and
+    `max_intensity` are of the picture under the object, `score` is how sure its prediction is: NaN where that is not
+    known.
     """
 
     spacing: tuple[float, ...]
@@ -58,18 +55,25 @@ class ObjectTable:
 
     @property
     def physical_size(self) -> NDArray[np.float64]:
-        """Return the (N,) areas (volumes) in `unit` squared (cubed)."""
-        return np.asarray(self.size * np.prod(self.spacing))
+        """Return the (N,) areas (volumes) in `unit` squared (cubed); NaN without a unit."""
+        return np.asarray(self.size * (np.prod(self.spacing) if self.unit else np.nan))
 
     def to_rows(self) -> list[dict[str, Any]]:
         """Return one row an object, as a CSV or JSON file holds it; None where something is not known."""
-        columns: list[NDArray[Any]] = [self.label, *self.centroid.T, *self.low.T[::-1], *self.high.T[::-1], self.size]
+        columns: list[NDArray[Any]] = [
+            self.label,
+            *self.centroid.T[::-1],
+            *self.low.T[::-1],
+            *self.high.T[::-1],
+            self.size,
+        ]
         columns += [self.physical_size, self.mean_intensity, self.max_intensity, self.score]
-        names = _column_names(len(self.spacing))
+        names = column_names(len(self.spacing))
         rows = zip(*(values.tolist() for values in columns), strict=True)
         # NaN alone is not equal to itself.
         known = ([value if value == value else None for value in row] for row in rows)
-        return [dict(zip(names, (*row, self.unit), strict=True)) for row in known]
+        unit = f"{self.unit}^{len(self.spacing)}" if self.unit else None
+        return [dict(zip(names, (*row, unit), strict=True)) for row in known]
 
 
 def object_table(
@@ -77,13 +81,13 @@ def object_table(
     intensity: NDArray[np.integer] | NDArray[np.floating] | None = None,
     *,
     spacing: Sequence[float] | None = None,
-    unit: str = "pixel",
+    unit: str = "",
     scores: Mapping[int, float] | None = None,
 ) -> ObjectTable:
     """Return the table of the objects of `labels` (H, W) or (D, H, W).
 
     `intensity` is the picture, of the same shape; `spacing` the length of a pixel along each axis, (z,) y, x, in
-    `unit`; `scores` gives labels their scores.
+    `unit` (um, say; none is known without it); `scores` gives labels their scores.
 
     Raises:
         AnnotationError: the picture has another size.
@@ -116,19 +120,10 @@ def object_table(
     )
 
 
-def write_object_table(path: Path, table: ObjectTable) -> None:
-    """Write the table as CSV, in one piece; what is not known is empty. Without objects, the header alone."""
-    text = io.StringIO()
-    writer = csv.DictWriter(text, _column_names(len(table.spacing)), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(table.to_rows())
-    write_whole(path, text.getvalue())
-
-
-def _column_names(axes: int) -> list[str]:
-    """Return the names of the table's columns; boxes as in our other tables: x first, all lows, then all highs."""
-    names = _AXES[-axes:]
-    boxes = [f"{axis}{end}" for end in ("min", "max") for axis in reversed(names)]
+def column_names(axes: int) -> list[str]:
+    """Return the names of a table's columns; x first, and of boxes all lows, then all highs, as in our other tables."""
+    names = _AXES[-axes:][::-1]
+    boxes = [f"{axis}{end}" for end in ("min", "max") for axis in names]
     centroids = [f"centroid_{axis}" for axis in names]
     return ["label", *centroids, *boxes, "size", "physical_size", "mean_intensity", "max_intensity", "score", "unit"]
 

@@ -1,7 +1,7 @@
-"""Pixel scores of folders: class pictures (each pixel the number of its class), and probability maps of one class."""
+"""Pixel scores of files: class pictures (each pixel the number of its class), and probability maps of one class."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -9,9 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from annotations.errors import AnnotationError, UsageError
-from evaluation.emptiness import NO_IMAGES, NO_PIXELS, NO_TRUTH, ratio
-from evaluation.label_files import FilePair, file_pairs, read_pair, read_probabilities
+from evaluation.emptiness import NEITHER, NO_IMAGES, NO_PIXELS, NO_TRUTH, ratio
+from evaluation.label_files import read_probabilities
 from evaluation.label_overlaps import label_overlaps
+from evaluation.label_pairs import FilePair, file_pairs, read_pair
 from evaluation.pixel_curves import PixelCurve, merged_curves, pixel_curve
 from evaluation.pixel_scores import PixelCounts, PixelFigures, class_counts, pixel_figures, summed
 from evaluation.threshold_sweep import THRESHOLDS, Sweep, threshold_sweep
@@ -20,11 +21,23 @@ SCHEMA = 1
 
 
 @dataclass(frozen=True, slots=True)
+class ImagePixels:
+    """The pixel counts of one image: for each class, or of one class at each threshold, in the order of the metrics."""
+
+    name: str
+    counts: tuple[PixelCounts, ...]
+
+    def wrong(self, place: int | None = None) -> int:
+        """Return the number of wrong pixels of the class or threshold at that place, or (None) of all together."""
+        return sum(counts.wrong for counts in (self.counts if place is None else self.counts[place : place + 1]))
+
+
+@dataclass(frozen=True, slots=True)
 class ClassPixelMetrics:
     """The pixel scores of each class over a set of class pictures.
 
     `mean_dice` and `mean_iou` are over the classes in which they have a value; `classes_left_out` counts the others.
-    `without_partner` names files that were left out.
+    `without_partner` names files that were left out. None has its reason in `undefined`.
     """
 
     images: int
@@ -32,6 +45,8 @@ class ClassPixelMetrics:
     mean_dice: float | None
     mean_iou: float | None
     classes_left_out: int
+    undefined: Mapping[str, str]
+    per_image: tuple[ImagePixels, ...] = ()
     without_partner: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
@@ -44,6 +59,7 @@ class ClassPixelMetrics:
             "mean_dice": self.mean_dice,
             "mean_iou": self.mean_iou,
             "classes_left_out": self.classes_left_out,
+            "undefined": dict(self.undefined),
             "without_partner": list(self.without_partner),
         }
 
@@ -59,6 +75,7 @@ class ProbabilityMetrics:
     mean_l1_error: float | None
     sweep: Sweep
     undefined: Mapping[str, str]
+    per_image: tuple[ImagePixels, ...] = ()
     without_partner: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
@@ -78,7 +95,7 @@ class ProbabilityMetrics:
 def score_class_folders(
     truth: Path, predicted: Path, classes: Mapping[str, int], *, lenient: bool = False
 ) -> ClassPixelMetrics:
-    """Return the pixel scores of two folders of class pictures, paired by their stems.
+    """Return the pixel scores of two folders of class pictures, paired by their names.
 
     `classes` gives each class the number that its pixels hold; 0 is background unless a class has it.
 
@@ -86,23 +103,38 @@ def score_class_folders(
         AnnotationError: files that `file_pairs` or `read_pair` refuse, or a pixel of no known class.
         UsageError: there is no class, two have one number, or a number is below 0.
     """
+    files = file_pairs(truth, predicted, lenient=lenient)
+    return score_class_pairs(files.pairs, classes, without_partner=files.without_partner)
+
+
+def score_class_pairs(
+    pairs: Iterable[FilePair], classes: Mapping[str, int], *, without_partner: Sequence[str] = ()
+) -> ClassPixelMetrics:
+    """Return the pixel scores of the class pictures of these pairs, read one after the other.
+
+    Raises:
+        AnnotationError: files that `read_pair` refuses, or a pixel of no known class.
+        UsageError: there is no class, two have one number, or a number is below 0.
+    """
     values = list(classes.values())
     if not values or len(set(values)) < len(values) or min(values) < 0:
         raise UsageError(f"classes must have numbers of their own, from 0, got {dict(classes)}")
-    files = file_pairs(truth, predicted, lenient=lenient)
-    counts = [_pair_counts(pair, values) for pair in files.pairs]
+    images = tuple(ImagePixels(pair.name, tuple(_pair_counts(pair, values))) for pair in pairs)
     figures = {
-        name: pixel_figures(summed(row[place] for row in counts), len(counts)) for place, name in enumerate(classes)
+        name: pixel_figures(summed(image.counts[place] for image in images), len(images))
+        for place, name in enumerate(classes)
     }
     dice = [row.dice for row in figures.values() if row.dice is not None]
     iou = [row.iou for row in figures.values() if row.iou is not None]
+    means = {"mean_dice": ratio(sum(dice), len(dice)), "mean_iou": ratio(sum(iou), len(iou))}
     return ClassPixelMetrics(
-        images=len(counts),
+        images=len(images),
         classes=figures,
-        mean_dice=ratio(sum(dice), len(dice)),
-        mean_iou=ratio(sum(iou), len(iou)),
+        **means,
         classes_left_out=len(figures) - len(dice),
-        without_partner=tuple(str(path) for path in (*files.truth_alone, *files.predicted_alone)),
+        undefined={name: NEITHER if images else NO_IMAGES for name, value in means.items() if value is None},
+        per_image=images,
+        without_partner=tuple(without_partner),
     )
 
 
@@ -115,7 +147,7 @@ def score_probability_folders(
     levels: int | None = None,
     lenient: bool = False,
 ) -> ProbabilityMetrics:
-    """Return the scores of a folder of probability maps against label images or class pictures of the same stems.
+    """Return the scores of a folder of probability maps against label images or class pictures of the same names.
 
     The class is where the truth is `value`; None: wherever it is not background. `levels` bounds memory; see
     `pixel_curve`.
@@ -124,9 +156,35 @@ def score_probability_folders(
         AnnotationError: files that `file_pairs` or `read_pair` refuse.
     """
     files = file_pairs(truth, predicted, lenient=lenient)
-    curve = merged_curves(_pair_curve(pair, value, levels) for pair in files.pairs)
-    alone = tuple(str(path) for path in (*files.truth_alone, *files.predicted_alone))
-    return probability_metrics(curve, len(files.pairs), thresholds=thresholds, without_partner=alone)
+    return score_probability_pairs(
+        files.pairs, value=value, thresholds=thresholds, levels=levels, without_partner=files.without_partner
+    )
+
+
+def score_probability_pairs(
+    pairs: Iterable[FilePair],
+    *,
+    value: int | None = None,
+    thresholds: Sequence[float] = THRESHOLDS,
+    levels: int | None = None,
+    without_partner: Sequence[str] = (),
+) -> ProbabilityMetrics:
+    """Return the scores of the probability maps of these pairs, read one after the other; see the function above.
+
+    Raises:
+        AnnotationError: files that `read_pair` refuses.
+    """
+    images: list[ImagePixels] = []
+
+    def curves() -> Iterator[PixelCurve]:
+        for pair in pairs:
+            curve = _pair_curve(pair, value, levels)
+            images.append(ImagePixels(pair.name, tuple(curve.counts_at(thresholds))))
+            yield curve
+
+    curve = merged_curves(curves())
+    metrics = probability_metrics(curve, len(images), thresholds=thresholds, without_partner=tuple(without_partner))
+    return replace(metrics, per_image=tuple(images))
 
 
 def probability_metrics(
@@ -141,7 +199,8 @@ def probability_metrics(
     values = {"pr_auc": curve.average_precision, "mean_l1_error": curve.mean_l1_error}
     return ProbabilityMetrics(
         images=images,
-        **values,
+        pr_auc=values["pr_auc"],
+        mean_l1_error=values["mean_l1_error"],
         sweep=threshold_sweep(curve, thresholds, images=images),
         undefined={name: nothing[name] if images else NO_IMAGES for name, number in values.items() if number is None},
         without_partner=without_partner,

@@ -47,7 +47,7 @@ class Sweep:
         """Return the trap in a sentence with its figures, or None without one."""
         if self.trap is None or self.best_dice is None or self.least_l1_error is None:
             return None
-        best, least = self._at(self.best_dice), self._at(self.least_l1_error)
+        best, least = self.at(self.best_dice), self.at(self.least_l1_error)
         return (
             f"{TRAPS[self.trap]}: threshold {self.best_dice:g} has the best Dice ({_shown(best.dice)}) and an L1 error "
             f"of {_shown(best.l1_error)}, threshold {self.least_l1_error:g} the least L1 error "
@@ -66,7 +66,12 @@ class Sweep:
             "thresholds": [{"threshold": threshold, **figures.to_json()} for threshold, figures in rows],
         }
 
-    def _at(self, threshold: float) -> PixelFigures:
+    def at(self, threshold: float) -> PixelFigures:
+        """Return the figures at one of the thresholds.
+
+        Raises:
+            ValueError: it is none of them.
+        """
         return self.figures[self.thresholds.index(threshold)]
 
 

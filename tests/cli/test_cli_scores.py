@@ -103,7 +103,7 @@ def test_masks_are_scored_by_object_class_and_probability(tmp_path: Path) -> Non
         (("compare", "good.csv", "half.csv"), 2, "truth"),
         (("compare", "good.csv", "nothing.csv", "--truth", "data"), 2, "nothing.csv: place must be"),
         (("score", "data", "good.csv", "--threshold", "high"), 2, "threshold must be a number, best-f1, precision>="),
-        (("score", "data", "good.csv", "--masks", "instance"), 1, "good.csv"),
+        (("score", "data", "good.csv", "--masks", "instance"), 1, "data: dataset must have label images"),
         (("score", "photos", "photos", "--masks", "class"), 2, "--classes must be NAME=VALUE"),
         (("score", "photos", "photos", "--masks", "class", "--classes", "a=x"), 2, "--classes must be NAME=VALUE"),
     ],

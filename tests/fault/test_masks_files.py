@@ -11,10 +11,11 @@ import pytest
 from PIL import Image, TiffImagePlugin
 
 from annotations.errors import AnnotationError, UsageError
-from evaluation.label_files import file_pairs, read_labels, read_probabilities
+from evaluation.label_files import read_labels, read_probabilities
+from evaluation.label_pairs import file_pairs
 from evaluation.mask_figures import MaskSettings
 from evaluation.mask_metrics import score_label_folders
-from evaluation.pixel_folders import score_class_folders, score_probability_folders
+from evaluation.pixel_folders import score_class_folders, score_class_pairs, score_probability_folders
 from evaluation.tiff_pages import tiff_pages
 
 LABELS = np.array([[0, 1, 1, 0], [0, 1, 300, 300], [0, 0, 300, 300]], np.uint16)
@@ -309,10 +310,8 @@ def test_files_without_a_partner_are_named_and_left_out_only_when_asked(tmp_path
 
 def test_folders_that_cannot_be_paired_are_refused(tmp_path: Path) -> None:
     truth, predicted = folders(tmp_path)
-    with pytest.raises(AnnotationError, match="must be a directory, got nothing there"):
+    with pytest.raises(AnnotationError, match="must be a file, a folder or a box dataset, got nothing there"):
         file_pairs(truth, tmp_path / "nowhere")
-    with pytest.raises(AnnotationError, match="must be a directory, got a file"):
-        file_pairs(truth / "one.png", predicted)
     (tmp_path / "empty").mkdir()
     with pytest.raises(AnnotationError, match="got none"):
         file_pairs(truth, tmp_path / "empty", lenient=True)
@@ -370,9 +369,9 @@ def test_a_pixel_of_no_known_class_is_refused(tmp_path: Path, side: str) -> None
 
 
 @pytest.mark.parametrize("classes", [{}, {"a": 1, "b": 1}, {"a": -1}])
-def test_classes_without_numbers_of_their_own_are_refused(tmp_path: Path, classes: dict[str, int]) -> None:
+def test_classes_without_numbers_of_their_own_are_refused(classes: dict[str, int]) -> None:
     with pytest.raises(UsageError, match="classes must have numbers of their own"):
-        score_class_folders(tmp_path, tmp_path, classes)
+        score_class_pairs((), classes)
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32])

@@ -1,11 +1,8 @@
-import csv
-from pathlib import Path
-
 import numpy as np
 import pytest
 
 from annotations.errors import AnnotationError, UsageError
-from evaluation.object_table import object_table, write_object_table
+from evaluation.object_table import object_table
 
 LABELS = np.array([[4, 4, 0, 0], [4, 0, 0, 2], [0, 0, 0, 2]], np.uint16)
 PICTURE = np.array([[10, 20, 0, 0], [60, 0, 0, 5], [0, 0, 0, 6]], np.uint8)
@@ -27,7 +24,7 @@ def test_rows_of_a_flat_picture_by_hand() -> None:
         "mean_intensity": 5.5,
         "max_intensity": 6.0,
         "score": None,
-        "unit": "um",
+        "unit": "um^2",
     }
     assert (four["centroid_y"], four["centroid_x"]) == (1 / 3, 1 / 3)
     assert (four["xmin"], four["ymin"], four["xmax"], four["ymax"]) == (0, 0, 2, 2)
@@ -55,23 +52,14 @@ def test_intensities_of_8_bits_do_not_overflow() -> None:
 
 
 @pytest.mark.parametrize("shape", [(3, 4), (0, 4), (2, 3, 4)], ids=str)
-def test_no_objects_have_a_table_of_no_rows(tmp_path: Path, shape: tuple[int, ...]) -> None:
+def test_no_objects_have_a_table_of_no_rows(shape: tuple[int, ...]) -> None:
     table = object_table(np.zeros(shape, np.uint8), np.zeros(shape))
     assert (len(table), table.to_rows(), table.low.shape) == (0, [], (0, len(shape)))
-    write_object_table(tmp_path / "objects.csv", table)
-    (header,) = (tmp_path / "objects.csv").read_text().splitlines()
-    assert header.startswith("label,centroid_")
 
 
-def test_the_file_reads_back(tmp_path: Path) -> None:
-    table = object_table(LABELS, PICTURE)
-    write_object_table(tmp_path / "objects.csv", table)
-    with (tmp_path / "objects.csv").open(newline="") as handle:
-        rows = list(csv.DictReader(handle))
-    assert [row["score"] for row in rows] == ["", ""]
-    assert [{k: float(v) for k, v in row.items() if v and k != "unit"} for row in rows] == [
-        {k: v for k, v in row.items() if v is not None and k != "unit"} for row in table.to_rows()
-    ]
+def test_without_a_unit_no_physical_size_is_known() -> None:
+    (row,) = object_table(np.ones((2, 3), np.bool_)).to_rows()
+    assert (row["size"], row["physical_size"], row["unit"]) == (6, None, None)
 
 
 def test_a_picture_of_another_size_is_refused() -> None:

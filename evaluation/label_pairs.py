@@ -1,0 +1,171 @@
+"""Which predicted file is of which true one, split by split."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from annotations.errors import AnnotationError, UsageError
+from annotations.tables import SPLITS
+from evaluation.label_files import read_labels
+from evaluation.label_overlaps import check_same_size
+from evaluation.label_sources import LabelFile, LabelSource, label_source, picture_source
+from evaluation.metrics import WHOLE
+
+_NAMED = 5
+"""Missing files that a message names before it counts the rest."""
+
+
+@dataclass(frozen=True, slots=True)
+class FilePair:
+    """The truth's and the predicted file of one image, `name`, and the `picture` that both are of, where it is known.
+
+    Images of one `group` (not empty) are drawn together by the bootstrap.
+    """
+
+    name: str
+    truth: Path
+    predicted: Path
+    split: str = ""
+    group: str = ""
+    picture: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FilePairs:
+    """The pairs of two sources by name, and the files of each that have no partner in the other.
+
+    `kind` and `classes` (the number of each) are what a box dataset says of its label images.
+    """
+
+    pairs: tuple[FilePair, ...]
+    truth_alone: tuple[Path, ...]
+    predicted_alone: tuple[Path, ...]
+    kind: str | None = None
+    classes: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def without_partner(self) -> tuple[str, ...]:
+        """Return the files of both sides that have no partner."""
+        return tuple(str(path) for path in (*self.truth_alone, *self.predicted_alone))
+
+    @property
+    def by_split(self) -> dict[str, tuple[FilePair, ...]]:
+        """Return the pairs of each split that has any; `all` where none has a split. Pairs without one are left out."""
+        splits = {name: tuple(pair for pair in self.pairs if pair.split == name) for name in SPLITS}
+        return {name: pairs for name, pairs in splits.items() if pairs} or {WHOLE: self.pairs}
+
+    @property
+    def images_without_split(self) -> int:
+        """Return how many pairs have no split, where others have one."""
+        return len(self.pairs) - sum(map(len, self.by_split.values()))
+
+
+def file_pairs(
+    truth: Path,
+    predicted: Path,
+    *,
+    lenient: bool = False,
+    splits: Sequence[str] | None = None,
+    pictures: Path | None = None,
+) -> FilePairs:
+    """Return the files of two sources (see `label_sources`) of one key, in the order of their names; or of two files.
+
+    Where both sources have splits, those must be equal too. `lenient` leaves files without a partner out; of splits
+    other than `splits` (None: all), files need no partner. `pictures` is the source of the pictures.
+
+    Raises:
+        AnnotationError: a source that cannot be read, two files of one name, no pair at all, or, unless lenient, a file
+            without a partner.
+    """
+    left, right = label_source(truth), label_source(predicted)
+    ours, theirs = _keyed_files(left, right)
+    alone = tuple(file.path for key, file in ours.items() if key not in theirs and _is_wanted(file, splits))
+    strange = tuple(file.path for key, file in theirs.items() if key not in ours and _is_wanted(file, splits))
+    if not lenient:
+        _refuse_alone(predicted, alone)
+        _refuse_alone(truth, strange)
+        if left.lacking:
+            raise AnnotationError(f"{truth}: every image must have a label image, got none of {_list(left.lacking)}")
+    both = [key for key in ours if key in theirs]
+    if not both:
+        raise AnnotationError(f"{predicted}: folder must have files with the names of those in {truth}, got none")
+    found = _pictures_of(left, pictures)
+    pairs = tuple(_pair(ours[key], theirs[key], found.get((ours[key].split, ours[key].key))) for key in both)
+    return FilePairs(pairs, alone, strange, left.kind, _classes_of(left))
+
+
+def _keyed_files(left: LabelSource, right: LabelSource) -> tuple[dict[str, LabelFile], dict[str, LabelFile]]:
+    if left.is_file and right.is_file:
+        return {"": left.files[0]}, {"": right.files[0]}
+    with_split = all(any(file.split for file in source.files) for source in (left, right))
+    return _keyed(left, with_split), _keyed(right, with_split)
+
+
+def _is_wanted(file: LabelFile, splits: Sequence[str] | None) -> bool:
+    return splits is None or not file.split or file.split in splits
+
+
+def _keyed(source: LabelSource, with_split: bool) -> dict[str, LabelFile]:
+    found: dict[str, LabelFile] = {}
+    for file in source.files:
+        twin = found.setdefault(f"{file.split}/{file.key}" if with_split else file.key, file)
+        if twin is not file:
+            raise AnnotationError(f"{source.root}: files must have names of their own, got {twin.name} and {file.name}")
+    return found
+
+
+def _refuse_alone(folder: Path, files: Sequence[Path]) -> None:
+    if files:
+        names = _list([path.name for path in files])
+        raise AnnotationError(f"{folder}: folder must have a partner for every file, got none for {names}")
+
+
+def _list(names: Sequence[str]) -> str:
+    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    return ", ".join(names[:_NAMED]) + more
+
+
+def _pair(truth: LabelFile, predicted: LabelFile, picture: Path | None) -> FilePair:
+    name = truth.name if truth.row >= 0 else truth.key
+    return FilePair(name, truth.path, predicted.path, truth.split, truth.group, picture)
+
+
+def _pictures_of(truth: LabelSource, pictures: Path | None) -> dict[tuple[str, str], Path]:
+    """Return the picture of each split and key of the truth, where there is one."""
+    if pictures is None and truth.dataset is None:
+        return {}
+    source = picture_source(pictures if pictures is not None else truth.root)
+    if truth.is_file and source.is_file:
+        return {("", truth.files[0].key): source.files[0].path}
+    exact = {(file.split, file.key): file.path for file in source.files}
+    by_key = {file.key: file.path for file in source.files}
+    found = {
+        place: exact.get(place, by_key.get(place[1])) for place in ((file.split, file.key) for file in truth.files)
+    }
+    known = {place: path for place, path in found.items() if path is not None}
+    if pictures is not None and not known:
+        raise UsageError(f"{pictures}: pictures must have the names of the label images, got none of them")
+    return known
+
+
+def _classes_of(source: LabelSource) -> dict[str, int]:
+    if source.dataset is None or source.kind != "class":
+        return {}
+    return {name: class_id + 1 for class_id, name in enumerate(source.dataset.classes)}
+
+
+def read_pair(
+    pair: FilePair, read_predicted: Callable[[Path], NDArray[Any]] = read_labels
+) -> tuple[NDArray[np.integer], NDArray[Any]]:
+    """Return the label image of a pair's truth, and what `read_predicted` makes of the other; both have one size.
+
+    Raises:
+        AnnotationError: a file cannot be used, or the sizes differ.
+    """
+    truth, predicted = read_labels(pair.truth), read_predicted(pair.predicted)
+    check_same_size(truth.shape, predicted.shape, truth_name=str(pair.truth), name=str(pair.predicted))
+    return truth, predicted
