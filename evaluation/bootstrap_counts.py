@@ -53,8 +53,8 @@ class UnitsByClass:
 
     def bearing(self) -> NDArray[np.int64]:
         """Return the (classes + 1,) numbers of different units that have a row of each class, and of any at the end."""
-        each = [len(np.unique(part)) for part in np.split(self.unit, self.stops[1:-1])][: self.classes]
-        return np.array([*each, len(np.unique(self.unit))], np.int64)
+        parts = [*np.split(self.unit, self.stops[1:-1])[: self.classes], self.unit]
+        return np.array([np.count_nonzero(np.bincount(part)) for part in parts], np.int64)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

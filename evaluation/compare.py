@@ -18,13 +18,13 @@ from annotations.tables import BoxDataset, Detections
 from evaluation.bootstrap import LEVEL, drawing_units
 from evaluation.bootstrap_counts import counted
 from evaluation.bootstrap_figures import Resampled, resampled_figures, resampled_precisions
-from evaluation.bootstrap_precision import ranking
+from evaluation.bootstrap_precision import all_taken, ranking
 from evaluation.compare_images import ImageChanges, image_changes
 from evaluation.differences import Differences, Gap, differences, gap
 from evaluation.figures import Metrics, ScoreSettings, SplitMetrics, plain
 from evaluation.metrics import evaluate_splits, scored_candidates
 from evaluation.remarks import remarks
-from evaluation.sizes import SIZES
+from evaluation.sizes import ALL, SIZES
 
 SCHEMA = 1
 POWER = 0.8
@@ -194,18 +194,17 @@ def _scored(truth: BoxDataset, side: Side, settings: ScoreSettings, splits: Sequ
     plain_settings = replace(settings, resamples=0)
     metrics = evaluate_splits(truth, side.detections, plain_settings, splits, name=side.path)
     found = scored_candidates(truth, side.detections, settings)
+    taken = {size: all_taken(found, size) for size in (ALL, *SIZES)}
     whole, by_size = {}, {}
     for split, inside in metrics.split_images.items():
         unit = drawing_units(truth.images.group, inside)
         units = int(unit.max(initial=-1)) + 1
         chance: dict[str, Any] = {"resamples": settings.resamples, "seed": settings.seed, "split": split}
         counts = counted(metrics.table, unit, metrics.thresholds, found.classes)
-        ranked = ranking(found, unit, ties=settings.ties)
+        ranked = ranking(found, unit, taken[ALL], settings.ties)
         whole[split] = resampled_figures(ranked, counts, units, settings.ap, **chance)
         by_size[split] = {
-            size: resampled_precisions(
-                ranking(found, unit, size=size, ties=settings.ties), units, settings.ap, **chance
-            )
+            size: resampled_precisions(ranking(found, unit, taken[size], settings.ties), units, settings.ap, **chance)
             for size in SIZES
         }
     return _Scored(metrics, whole, by_size)

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from evaluation.bootstrap import Interval, drawing_units
 from evaluation.bootstrap_counts import counted
 from evaluation.bootstrap_figures import FIGURES, Resampled, resampled_figures
-from evaluation.bootstrap_precision import ranking
+from evaluation.bootstrap_precision import all_taken, ranking
 from evaluation.emptiness import NOT_ASKED, TOO_FEW_IMAGES
 from evaluation.figures import ScoreSettings
 from evaluation.matching import Candidates, MatchTable
@@ -39,11 +39,11 @@ def resampled_splits(
 
     `table` is the match table at `settings.iou`, `thresholds` (classes,) are for precision, recall and F1.
     """
-    resampled = {}
+    resampled, taken = {}, all_taken(found)
     for split, inside in splits.items():
         unit = drawing_units(found.dataset.images.group, inside)
         resampled[split] = resampled_figures(
-            ranking(found, unit, ties=settings.ties),
+            ranking(found, unit, taken, settings.ties),
             counted(table, unit, thresholds, found.classes),
             int(unit.max(initial=-1)) + 1,
             settings.ap,

@@ -20,6 +20,17 @@ def order_of(number: NDArray[np.int64]) -> NDArray[np.int64]:
     return packed
 
 
+def distinct(number: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return the (K,) different values of (N,) numbers, ascending.
+
+    What `np.unique` does; but that imports `numpy.ma`, which takes longer than scoring a small set.
+    """
+    values = np.sort(number)
+    new = np.ones(len(values), np.bool_)
+    np.not_equal(values[1:], values[:-1], out=new[1:])
+    return np.asarray(values[new])
+
+
 def best_first(score: NDArray[np.float64]) -> NDArray[np.int64]:
     """Return the (N,) rows, best score first; equal scores, which are not NaN, keep their order."""
     rows = len(score)

@@ -3,6 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from evaluation.order import distinct
 from evaluation.pairs import Pairs
 
 
@@ -40,7 +41,7 @@ def _settled(pairs: Pairs, first: NDArray[np.int64], end: NDArray[np.int64], sha
         before = holder[wanted]
         np.minimum.at(holder, wanted, active)
         after = holder[wanted]
-        put_out = np.unique(before[(before < nobody) & (before != after)])
+        put_out = distinct(before[(before < nobody) & (before != after)])
         refused = np.concatenate([active[after != active], put_out])
         asking[refused] += 1
         active = refused[asking[refused] < end[refused]]

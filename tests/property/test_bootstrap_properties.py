@@ -6,7 +6,7 @@ from resampled_sets import really_resampled
 
 from evaluation.average_precision import READINGS
 from evaluation.bootstrap_counts import counted
-from evaluation.bootstrap_precision import ranking
+from evaluation.bootstrap_precision import all_taken, ranking
 from evaluation.matching import MATCHINGS, candidates, match
 from evaluation.precisions import average_precisions
 from evaluation.sizes import ALL, SIZES
@@ -31,7 +31,8 @@ def test_weights_equal_a_set_in_which_the_images_really_stand_so_often(
     )
     truth = marked(truth, crowd=list(rng.random(truths) < 0.1), ignore=list(rng.random(truths) < 0.1))
     weight, unit = np.bincount(drawn, minlength=7)[None], np.arange(7)
-    ranked = ranking(candidates(truth, detections, matching=matching), unit, size=size)
+    found_pairs = candidates(truth, detections, matching=matching)
+    ranked = ranking(found_pairs, unit, all_taken(found_pairs, size))
     copies = really_resampled(truth, detections, np.sort(drawn))
     everywhere = {"": np.ones(len(drawn), np.bool_)}
     pairs = candidates(*copies, matching=matching)

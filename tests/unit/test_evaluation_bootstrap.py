@@ -16,7 +16,7 @@ from evaluation.bootstrap import (
 )
 from evaluation.bootstrap_counts import UnitsByClass, counted
 from evaluation.bootstrap_figures import FIGURES, PRECISIONS, Resampled, mean_over_classes
-from evaluation.bootstrap_precision import Ranking, ranking
+from evaluation.bootstrap_precision import Ranking, all_taken, ranking
 from evaluation.curves import TIES
 from evaluation.figures import ScoreSettings
 from evaluation.intervals import resampled_splits
@@ -83,7 +83,7 @@ def test_weights_of_one_are_the_precisions_themselves(reading: str, size: str, t
         truth, found = random_set(np.random.default_rng(seed), pictures=9, truths=30, found=70, classes=3, scale=4)
         pairs = candidates(truth, found)
         inside = truth.images.split != "val"
-        ranked = ranking(pairs, drawing_units(truth.images.group, inside), size=size, ties=ties)
+        ranked = ranking(pairs, drawing_units(truth.images.group, inside), all_taken(pairs, size), ties)
         expected = average_precisions(pairs, {"": inside}, reading, size=size, ties=ties)[""]
         ones = np.ones((2, inside.sum()), np.int64)
         for row in ranked.precisions(ones, reading):
@@ -93,7 +93,8 @@ def test_weights_of_one_are_the_precisions_themselves(reading: str, size: str, t
 def test_resamples_do_not_depend_on_how_many_are_made_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     truth, found = hard_set(1)
     unit = np.arange(9)
-    ranked = ranking(candidates(truth, found), unit)
+    pairs = candidates(truth, found)
+    ranked = ranking(pairs, unit, all_taken(pairs))
     at_once = resampled_precisions(ranked, 9, resamples=20, seed=3)
     monkeypatch.setattr("evaluation.bootstrap._AT_ONCE", 1)
     one_by_one = resampled_precisions(ranked, 9, resamples=20, seed=3)
@@ -104,7 +105,7 @@ def test_resamples_do_not_depend_on_how_many_are_made_at_once(monkeypatch: pytes
 def test_a_resample_without_truth_has_no_average_precision() -> None:
     table = images(2)
     pairs = candidates(dataset(table, [(0, 0, BOX)]), detections(table, [(0, 0, BOX, 0.5)]))
-    ranked = ranking(pairs, np.arange(2))
+    ranked = ranking(pairs, np.arange(2), all_taken(pairs))
     values = resampled_precisions(ranked, 2, resamples=200)["ap50"][:, 0]
     # Both draws miss image 0 in a quarter of the resamples.
     assert 20 < np.isnan(values).sum() < 90
@@ -152,7 +153,8 @@ def test_resamples_of_two_splits_are_independent() -> None:
 
 def test_no_images_at_all_give_no_resamples() -> None:
     empty = images(0)
-    ranked = ranking(candidates(dataset(empty, []), detections(empty, [])), np.zeros(0, np.int64))
+    pairs = candidates(dataset(empty, []), detections(empty, []))
+    ranked = ranking(pairs, np.zeros(0, np.int64), all_taken(pairs))
     assert np.isnan(resampled_precisions(ranked, 0, resamples=3)["ap"]).all()
 
 
