@@ -128,8 +128,8 @@ def _document(document: object, on_fault: OnFault) -> CocoDocument:
         image_row=looked_up("annotations", rows, "image_id", image_rows, on_fault),
         class_id=looked_up("annotations", rows, "category_id", class_ids, on_fault),
         xyxy=boxes("annotations", rows, on_fault, optional=True),
-        crowd=_marks(rows, "iscrowd"),
-        ignore=_marks(rows, "ignore"),
+        crowd=_marks(rows, "iscrowd", on_fault),
+        ignore=_marks(rows, "ignore", on_fault),
     )
 
 
@@ -220,7 +220,9 @@ def looked_up(
     if set(map(type, values)) <= {int, str}:
         places = [known.get(value, -1) for value in values]
     else:
-        places = [known.get(value, -1) if isinstance(value, int | str) else -1 for value in values]
+        # true is 1 to Python, and no id.
+        ids = [isinstance(value, int | str) and not isinstance(value, bool) for value in values]
+        places = [known.get(value, -1) if fine else -1 for value, fine in zip(values, ids, strict=True)]
     if -1 in places:
         some = ", ".join(repr(value) for value in list(known)[:5]) + (", ..." if len(known) > 5 else "")
         for index, place in enumerate(places):
@@ -325,8 +327,15 @@ def _sizes(entries: Entries, key: str, on_fault: OnFault) -> NDArray[np.int64]:
     return np.where(wrong | np.isnan(sizes), 0, sizes).astype(np.int64)
 
 
-def _marks(entries: Entries, key: str) -> NDArray[np.bool_]:
-    return np.array([bool(entry.get(key)) for entry in entries], np.bool_)
+def _marks(entries: Entries, key: str, on_fault: OnFault) -> NDArray[np.bool_]:
+    """Return the (N,) mask of the entries whose `key` is 1 or true; what is neither that nor 0 or false is at fault."""
+    values = [entry.get(key) for entry in entries]
+    if set(map(type, values)) <= {int, bool, type(None)} and set(values) <= {0, 1, None}:
+        return np.array([bool(value) for value in values], np.bool_)
+    for index, value in enumerate(values):
+        if not (value is None or (isinstance(value, int | float) and value in (0, 1))):
+            on_fault("annotations", index, f"{key} must be 0 or 1, got {value!r:.200}")
+    return np.array([isinstance(value, int | float) and value == 1 for value in values], np.bool_)
 
 
 def _categories(document: Mapping[str, Any]) -> tuple[tuple[str, ...], dict[Hashable, int]]:

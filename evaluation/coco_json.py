@@ -4,7 +4,8 @@ Source: the data format page of the COCO data set (bbox is [x, y, width, height]
 """
 
 from collections.abc import Hashable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from itertools import compress
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
 import numpy as np
@@ -37,34 +38,32 @@ def read_coco_truth(path: Path, left_out: list[str] | None = None) -> BoxDataset
 
     Where stems clash it is the file's name without suffix, and where files have no name the image's number; our own
     `image_id` comes before them. Boxes are as the file has them, also where they leave their image. With `left_out`,
-    annotations at fault are left out, and told of in it, in place of an error.
+    images and annotations at fault, and the annotations of such images, are left out, and told of in it, in place of an
+    error; without its categories nothing can be read.
 
     Raises:
         AnnotationError: the file cannot be read, or an entry is at fault; file, list and place are named.
     """
-    faults = _Faults(path, {} if left_out is None else {"annotations": left_out})
+    faults = _Faults(path, {} if left_out is None else {"images": left_out, "annotations": left_out})
     fault = faults.take
     try:
         document = read_coco_document(path, fault)
     except FileRefused as error:
         raise AnnotationError(f"{path}: {error}") from error
     _refuse_incomplete(document, fault)
-    images, rows = _image_table(path, document), len(document.annotations)
-    sound = faults.sound("annotations", rows)
-    # An annotation without an image stands in the first until it is left out.
-    image_row = np.maximum(document.image_row, 0)
+    document, place = _sound_part(document, faults)
+    images, rows = _image_table(path, document), len(place)
     annotations = Annotations(
-        image_row=image_row,
-        object_id=np.arange(rows),
+        image_row=document.image_row,
+        object_id=place,
         parent_id=np.full(rows, NO_PARENT),
         group_id=np.full(rows, ""),
         class_id=document.class_id,
-        xyxy_rel=relative(images, image_row, document.xyxy) if len(images) else document.xyxy,
+        xyxy_rel=relative(images, document.image_row, document.xyxy),
         shape_type=np.full(rows, "rectangle"),
         crowd=document.crowd,
         ignore=document.ignore,
     )
-    annotations = annotations if sound.all() else annotations.take(sound)
     summary = {_IDS: {"images": document.image_rows, "categories": document.class_ids}}
     return BoxDataset(path.parent, document.names, {}, images, annotations, summary)
 
@@ -141,6 +140,38 @@ class _Faults:
         sound = np.ones(rows, np.bool_)
         sound[list(self._places.get(name, ()))] = False
         return sound
+
+
+def _sound_part(document: CocoDocument, faults: _Faults) -> tuple[CocoDocument, NDArray[np.int64]]:
+    """Return what is left without the images at fault, their annotations and those at fault; and the places of these.
+
+    The annotations of images at fault are told of.
+    """
+    images = faults.sound("images", len(document.images))
+    # Row -1, of an annotation without any image, is the one appended: told of already.
+    lost = ~np.append(images, True)[document.image_row]
+    for index in np.flatnonzero(lost).tolist():
+        got = document.annotations[index].get("image_id")
+        faults.take("annotations", index, f"image_id must be that of an image that is not left out, got {got!r}")
+    sound = faults.sound("annotations", len(document.annotations))
+    if images.all() and sound.all():
+        return document, np.arange(len(sound))
+    new_row = np.cumsum(images) - 1
+    whole = replace(
+        document,
+        image_rows={key: int(new_row[row]) for key, row in document.image_rows.items() if images[row]},
+        images=list(compress(document.images, images)),
+        files=list(compress(document.files, images)),
+        width=document.width[images],
+        height=document.height[images],
+        annotations=list(compress(document.annotations, sound)),
+        image_row=new_row[document.image_row[sound]],
+        class_id=document.class_id[sound],
+        xyxy=document.xyxy[sound],
+        crowd=document.crowd[sound],
+        ignore=document.ignore[sound],
+    )
+    return whole, np.flatnonzero(sound)
 
 
 def _refuse_incomplete(document: CocoDocument, fault: OnFault) -> None:

@@ -105,12 +105,56 @@ def test_results_at_fault_are_left_out_and_named(tmp_path: Path, fault: dict[str
     assert found.score.tolist() == [0.5, 0.25]
 
 
-def test_an_image_at_fault_is_an_error_even_so(tmp_path: Path) -> None:
+IMAGE = {"id": 2, "file_name": "b.png", "width": 100, "height": 80}
+
+
+@pytest.mark.parametrize(
+    ("fault", "told"),
+    [
+        ({"width": None}, "images[1]: width must be a finite number, got None"),
+        ({"height": 10.5}, "images[1]: height must be a whole number from 1 to 1000000000, got 10.5"),
+        ({"id": 1}, "images[1]: id must be unique, got 1 as images[0]"),
+        ({"id": None}, "images[1]: id must be a whole number or text, got None"),
+        ({"file_name": 7}, "images[1]: file_name must be writable text, got 7"),
+    ],
+)
+def test_an_image_at_fault_is_left_out_with_its_annotations(tmp_path: Path, fault: dict[str, Any], told: str) -> None:
+    path, image = tmp_path / "truth.json", {**IMAGE, **fault}
+    content = coco([{**GOOD, "image_id": 3}, {**GOOD, "id": 1, "image_id": 2}, {**GOOD, "id": 2}])
+    content["images"] += [image, {**IMAGE, "id": 3, "file_name": "c.png"}]
+    path.write_text(json.dumps(content))
+    with pytest.raises(AnnotationError):
+        read_truth(path)
+    left_out: list[str] = []
+    truth = read_truth(path, left_out)
+    named, rest = left_out[0], left_out[1:]
+    assert named == f"{path}: {told}"
+    # The second annotation was of it, by an id that is left out or that no image has.
+    assert [text.startswith(f"{path}: annotations[1]: image_id must be ") for text in rest] == [True]
+    assert truth.images.image_id.tolist() == ["a", "c"]
+    assert (truth.annotations.image_row.tolist(), truth.annotations.object_id.tolist()) == ([1, 0], [0, 2])
+    (tmp_path / "found.json").write_text(
+        json.dumps([{"image_id": i, "category_id": 3, "bbox": [10, 10, 20, 20], "score": 0.5} for i in (3, 2, 1)])
+    )
+    found = read_results(tmp_path / "found.json", truth, left_out)
+    assert found.image_row.tolist() == [1, 0]
+    assert "results[1]: image_id must be one of the truth's (1, 3), got 2" in left_out[-1]
+
+
+def test_truth_of_which_every_image_is_at_fault_leaves_none(tmp_path: Path) -> None:
     content = coco([GOOD])
     del content["images"][0]["width"]
     (tmp_path / "truth.json").write_text(json.dumps(content))
-    with pytest.raises(AnnotationError, match=r"images\[0\]: width must be"):
-        read_truth(tmp_path / "truth.json", [])
+    left_out: list[str] = []
+    truth = read_truth(tmp_path / "truth.json", left_out)
+    assert (len(truth.images), len(truth.annotations), len(left_out)) == (0, 0, 2)
+
+
+@pytest.mark.parametrize("fault", [{"iscrowd": "0"}, {"ignore": "false"}, {"iscrowd": 2}, {"image_id": True}])
+def test_a_mark_that_is_none_and_an_id_that_is_none_are_faults(tmp_path: Path, fault: dict[str, Any]) -> None:
+    (tmp_path / "truth.json").write_text(json.dumps(coco([{**GOOD, **fault}])))
+    with pytest.raises(AnnotationError, match=rf"annotations\[0\]: {next(iter(fault))} must be"):
+        read_truth(tmp_path / "truth.json")
 
 
 def test_a_damaged_labelme_file_is_left_out_and_named(tmp_path: Path) -> None:
