@@ -1,21 +1,13 @@
 """The report: figures as JSON, tables as CSV, and one page that needs nothing beside it."""
 
-import json
-import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cache
-from importlib import resources
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from annotations.errors import PpnlabError, UsageError
-from annotations.palette import BLUE, GREEN, ORANGE, SKY, VERMILION, YELLOW, hexadecimal
+from annotations.errors import UsageError
 from annotations.tables import BoxDataset, Detections
-from annotations.whole import write_whole
 from evaluation import report_figures
 from evaluation.charts import (
     CurveLine,
@@ -33,23 +25,14 @@ from evaluation.gallery import DRAWN, GalleryImage, images_of_kind, pictures_of,
 from evaluation.part_scores import PartReport, part_report
 from evaluation.remarks import remarks
 from evaluation.report_figures import by_slice, confusions, headline_rows
+from evaluation.report_pages import COLOURS, json_text, page_template, versions, write_files
 from evaluation.result_tables import calibration_csv, confusion_csv, errors_csv, per_class_csv, per_image_csv
-
-if TYPE_CHECKING:
-    from jinja2 import Template
 
 METRICS_FILE, PAGE_FILE = "metrics.json", "report.html"
 ERRORS_FILE, PARTS_FILE = "errors.json", "parts.json"
 PER_CLASS_FILE, PER_IMAGE_FILE, ERROR_TABLE_FILE = "per_class.csv", "per_image.csv", "errors.csv"
 CONFUSION_FILE, CALIBRATION_FILE = "confusion.csv", "calibration.csv"
 _TEMPLATE = "report.html.jinja"
-_FILTERS = {
-    "figure": report_figures.figure_text,
-    "signed": report_figures.signed_text,
-    "interval": report_figures.interval_text,
-    "meaning": report_figures.meaning,
-    "several_sizes": report_figures.sizes_with_objects,
-}
 _WORDS = {
     **{
         name.lower(): value
@@ -59,17 +42,7 @@ _WORDS = {
     "part_precisions": report_figures.PART_PRECISIONS,
     "most_cells": report_figures.MOST_CELLS,
     "drawn_texts": DRAWN,
-    "colours": {
-        name: hexadecimal(colour)
-        for name, colour in {
-            "hit": GREEN,
-            "fp": VERMILION,
-            "missed": YELLOW,
-            "truth": SKY,
-            "warn": ORANGE,
-            "cell": BLUE,
-        }.items()
-    },
+    "colours": COLOURS,
 }
 """What the template needs beside the figures: names of rows, texts, colours."""
 _MOST_CHARTS = 30
@@ -115,8 +88,8 @@ def write_report(
     html = _page_html(dataset, detections, metrics, errors, parts, page or PageSettings())
     files = {
         METRICS_FILE: metrics_text(metrics),
-        ERRORS_FILE: _json_text(errors.to_json()),
-        PARTS_FILE: None if parts is None else _json_text(parts.to_json()),
+        ERRORS_FILE: json_text(errors.to_json()),
+        PARTS_FILE: None if parts is None else json_text(parts.to_json()),
         PER_CLASS_FILE: per_class_csv(metrics, errors),
         PER_IMAGE_FILE: per_image_csv(metrics, errors, dataset),
         ERROR_TABLE_FILE: errors_csv(metrics, errors, dataset, detections),
@@ -124,21 +97,13 @@ def write_report(
         CALIBRATION_FILE: calibration_csv(metrics),
         PAGE_FILE: html,
     }
-    for name, text in files.items():
-        try:
-            if text is None:
-                # One that an earlier report of another dataset left would be taken for this one's.
-                (directory / name).unlink(missing_ok=True)
-            else:
-                write_whole(directory / name, text)
-        except OSError as error:
-            raise PpnlabError(f"{directory / name}: report must be writable, got {error.strerror or error}") from error
+    write_files(directory, files)
     return directory / PAGE_FILE
 
 
 def metrics_text(metrics: Metrics) -> str:
     """Return the text of metrics.json."""
-    return _json_text(metrics.to_json())
+    return json_text(metrics.to_json())
 
 
 def page_html(dataset: BoxDataset, detections: Detections, metrics: Metrics, page: PageSettings | None = None) -> str:
@@ -151,10 +116,6 @@ def page_html(dataset: BoxDataset, detections: Detections, metrics: Metrics, pag
     return _page_html(dataset, detections, metrics, errors, parts, page or PageSettings())
 
 
-def _json_text(content: Mapping[str, Any]) -> str:
-    return json.dumps(content, indent=2, allow_nan=False, ensure_ascii=False) + "\n"
-
-
 def _page_html(
     dataset: BoxDataset,
     detections: Detections,
@@ -165,7 +126,7 @@ def _page_html(
 ) -> str:
     galleries = _galleries(dataset, detections, metrics, errors, page)
     shown = [image.row for gallery in galleries.values() for image in gallery.every_image()]
-    return _template().render(
+    return page_template(_TEMPLATE).render(
         title=page.title,
         dataset=dataset,
         metrics=metrics,
@@ -185,20 +146,9 @@ def _page_html(
         histories=_history_charts(page.history or {}),
         galleries=galleries,
         pictures=pictures_of(dataset, shown),
-        facts={**page.facts, **_versions()},
+        facts={**page.facts, **versions()},
         **_WORDS,
     )
-
-
-@cache
-def _template() -> "Template":
-    # jinja2 is needed for a page only.
-    from jinja2 import Environment, StrictUndefined
-
-    surroundings = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    surroundings.filters |= _FILTERS
-    text = resources.files("evaluation").joinpath(_TEMPLATE).read_text(encoding="utf-8")
-    return surroundings.from_string(text)
 
 
 def _class_charts(dataset: BoxDataset, metrics: Metrics) -> dict[str, str]:
@@ -285,11 +235,3 @@ def _calibration_chart(metrics: Metrics) -> str | None:
         if figures.calibration is not None and figures.ece is not None
     }
     return calibration_chart("Score and share of hits", tables) if tables else None
-
-
-def _versions() -> dict[str, str]:
-    try:
-        own = version("ppnlab")
-    except PackageNotFoundError:
-        own = "not installed"
-    return {"Versions": f"ppnlab {own}, numpy {np.__version__}, Python {platform.python_version()}"}
