@@ -119,6 +119,10 @@ _budget = [
     click.option("--requeue", is_flag=True, help="Exit with status 0, not 130, when stopped before the end."),
     click.option("--nice", type=click.IntRange(0, 19), help="Let other programs go first: 19 lets all."),
 ]
+_device = [
+    click.option("--device", metavar="cpu|gpu:0", help="Where the arithmetic runs. [default: a GPU if there is one]"),
+    click.option("--gpu-memory", metavar="4GB", help="How much of its memory is taken. [default: what is needed]"),
+]
 _weights = click.option(
     "--weights", type=click.Choice(["best", "last"]), default="best", show_default=True, help="Which weights."
 )
@@ -571,9 +575,21 @@ def _show_config(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:
         ctx.exit()
 
 
+def _device_settings(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the settings `device` and `gpu_memory` where the options give them."""
+    from detector.devices import gigabytes
+    from detector.settings import Settings
+
+    given = {"device": options["device"]} if options["device"] is not None else {}
+    if options["gpu_memory"] is not None:
+        given["gpu_memory"] = gigabytes(options["gpu_memory"])
+    Settings().changed(given, "--device")  # refuses what is none
+    return given
+
+
 @main.command()
-@click.argument("dataset", type=_PATH)
-@click.argument("run", type=_PATH)
+@click.argument("dataset", type=_PATH, required=False)
+@click.argument("run", type=_PATH, required=False)
 @_with(_settings)
 @click.option("--resume", "resume_it", is_flag=True, help="Go on with RUN where it exists.")
 @click.option(
@@ -584,20 +600,24 @@ def _show_config(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:
     callback=_show_config,
     help="Print all settings with their meaning and default.",
 )
+@click.option("--plot-schedule", type=_PATH, metavar="FILE", help="Draw the learning rate (.png, .svg); no training.")
+@_with(_device)
 @_with(_budget)
 @_json
 def train(
-    dataset: Path,
-    run: Path,
+    dataset: Path | None,
+    run: Path | None,
     config: Path | None,
     assignments: tuple[str, ...],
     resume_it: bool,
+    plot_schedule: Path | None,
     as_json: bool,
     **bounds: Any,  # noqa: ANN401
 ) -> None:
     """Train a detector on the train images of a dataset.
 
-    Its val images choose the best checkpoint. Ctrl-C saves everything first; `ppnlab resume RUN` goes on.
+    Its val images choose the best checkpoint. Ctrl-C saves everything first; `ppnlab resume RUN` goes on. Only
+    --plot-schedule does without RUN, and without DATASET, whose number of images it then assumes.
 
     \b
     Example:
@@ -605,8 +625,14 @@ def train(
     """
     from detector.settings import family_defaults, parse_assignments, read_toml
 
-    file, given = read_toml(config) if config else {}, parse_assignments(assignments)
+    file = read_toml(config) if config else {}
+    given = {**parse_assignments(assignments), **_device_settings(bounds)}
     settings = family_defaults({**file, **given}).changed(file, str(config)).changed(given, "--set")
+    if plot_schedule is not None:
+        _plot(settings, dataset, plot_schedule, as_json)
+        return
+    if dataset is None or run is None:
+        raise UsageError(f"Missing argument '{'DATASET' if dataset is None else 'RUN'}'.")
     if resume_it and run.exists():
         changes = {**file, **given}
         _finish(_resumed(run, changes, dataset, _bounded(bounds)), as_json)
@@ -619,6 +645,7 @@ def train(
 @click.option("--epochs", type=click.IntRange(min=1), help="Train to this many epochs in all.")
 @click.option("--set", "assignments", multiple=True, metavar="KEY=VALUE", help="Change a setting for the rest.")
 @click.option("--data", type=_PATH, help="Where the dataset lies now.")
+@_with(_device)
 @_with(_budget)
 @_json
 def resume(
@@ -639,10 +666,20 @@ def resume(
     """
     from detector.settings import parse_assignments
 
-    changes: dict[str, Any] = dict(parse_assignments(assignments))
+    changes: dict[str, Any] = {**parse_assignments(assignments), **_device_settings(bounds)}
     if epochs is not None:
         changes["epochs"] = epochs
     _finish(_resumed(run, changes, data, _bounded(bounds)), as_json)
+
+
+def _plot(settings: Any, dataset: Path | None, file: Path, as_json: bool) -> None:  # noqa: ANN401
+    from detector.schedule_plot import plot_schedule, planned
+
+    course = planned(dataset, settings)
+    told = plot_schedule(settings, course, file)
+    assumed = "" if dataset else "; steps of an epoch assumed, for no DATASET is given"
+    values = {"schema": 1, "plot": str(file), "steps": course.total, "steps_per_epoch": course.per_epoch}
+    _print_json_or(as_json, values, lambda: f"{told}{assumed}\nplot: {file}")
 
 
 class _Bounds(NamedTuple):
@@ -827,6 +864,24 @@ def _going(run: Path) -> "Owner":
 
 
 @main.command()
+@_json
+def devices(as_json: bool) -> None:
+    """List what this machine can compute with, and who uses it.
+
+    The names are those of --device. GPUs need nvidia-ml-py; the network is not loaded.
+
+    \b
+    Example:
+        ppnlab devices --json
+    """
+    from detector.devices import devices as look
+    from detector.devices import devices_text
+
+    found = look()
+    _print_json_or(as_json, {"schema": 1, **found.to_json()}, lambda: devices_text(found))
+
+
+@main.command()
 @click.argument("run", type=_PATH)
 @click.argument("images", type=_PATH, nargs=-1, required=True)
 @click.option(
@@ -837,6 +892,7 @@ def _going(run: Path) -> "Owner":
 )
 @click.option("--threshold", type=click.FloatRange(0, 1), default=0.3, show_default=True, help="Score to be drawn.")
 @_weights
+@_with(_device)
 @_json
 def predict(
     run: Path,
@@ -846,6 +902,7 @@ def predict(
     threshold: float,
     weights: str,
     as_json: bool,
+    **device: Any,  # noqa: ANN401
 ) -> None:
     """Find objects and parts in pictures or folders of pictures.
 
@@ -858,9 +915,9 @@ def predict(
     from detector.predicting import picture_files, predict_files
     from detector.weights import load_predictor
 
-    files = picture_files(images, output)
+    files, chosen = picture_files(images, output), _device_settings(device)
     _announce_network()
-    predictor = load_predictor(run, weights)
+    predictor = load_predictor(run, weights, **chosen)
     _tell_damaged(predictor.damaged)
     drawn = threshold if not forms or "images" in forms else None
     with _counter("predicting") as progress:
@@ -887,6 +944,7 @@ def predict(
 @click.option("--output", "-o", type=_PATH, help="Where the report goes. [default: RUN/report]")
 @click.option("--data", type=_PATH, help="Where the dataset lies now.")
 @_weights
+@_with(_device)
 @_with(_scoring)
 @_bins
 @_json
@@ -896,6 +954,8 @@ def evaluate(
     output: Path | None,
     data: Path | None,
     weights: str,
+    device: str | None,
+    gpu_memory: str | None,
     as_json: bool,
     **scoring: Any,  # noqa: ANN401
 ) -> None:
@@ -908,12 +968,19 @@ def evaluate(
         ppnlab evaluate run --split val --split test
     """
     settings = _score_settings(scoring)
-    metrics, page = _evaluate(run, splits, output or run / "report", data, weights, settings)
+    chosen = _device_settings({"device": device, "gpu_memory": gpu_memory})
+    metrics, page = _evaluate(run, splits, output or run / "report", data, weights, settings, **chosen)
     _print_metrics(metrics, page, as_json)
 
 
 def _evaluate(
-    run: Path, splits: Sequence[str], output: Path, data: Path | None, weights: str, settings: "ScoreSettings"
+    run: Path,
+    splits: Sequence[str],
+    output: Path,
+    data: Path | None,
+    weights: str,
+    settings: "ScoreSettings",
+    **device: Any,  # noqa: ANN401
 ) -> tuple["Metrics", Path]:
     from annotations.dataset import read_dataset
     from annotations.detections import write_detections
@@ -930,7 +997,7 @@ def _evaluate(
     # Splits drawn anew since would put images that were trained on into test.
     check_data(place, config)
     _announce_network()
-    predictor = load_predictor(run, weights)
+    predictor = load_predictor(run, weights, **device)
     _tell_damaged(predictor.damaged)
     _make(output)
     # val is always among them: it chooses the score threshold.

@@ -11,10 +11,12 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from annotations.dataset import read_dataset
 from annotations.errors import UsageError
 from annotations.palette import BLUE, ORANGE, hexadecimal
 from annotations.whole import write_whole
 from detector.course import Course
+from detector.order import steps_per_epoch
 from detector.schedules import Watched, after_epoch, learning_rate
 from detector.settings import Settings
 
@@ -22,6 +24,8 @@ WATCHING: Final = ("plateau", "kicks")
 """Schedules that look at the validation score."""
 STANDS_STILL: Final = 0.3
 """Share of the epochs in which the stand-in for the validation score rises; own choice."""
+ASSUMED_STEPS: Final = 100
+"""Steps of an epoch where there is no dataset to tell them."""
 FORMATS: Final = (".png", ".svg")
 _MOST_POINTS: Final = 4000
 """Steps that are drawn: more than a picture of this width can show."""
@@ -41,6 +45,22 @@ class RateCourse:
     step: NDArray[np.int64]
     rate: NDArray[np.float64]
     score: NDArray[np.float64]
+
+
+def planned(dataset: Path | None, settings: Settings) -> Course:
+    """Return the steps of a training on a dataset's train images, or on so many as make ASSUMED_STEPS an epoch.
+
+    Raises:
+        AnnotationError: the dataset cannot be read.
+        UsageError: it has no train images.
+    """
+    per_epoch = ASSUMED_STEPS
+    if dataset is not None:
+        images = len(read_dataset(dataset).images.rows_of("train"))
+        if not images:
+            raise UsageError(f"{dataset}: split train must hold images, got none")
+        per_epoch = steps_per_epoch(images, settings.batch)
+    return Course(settings.total_steps or per_epoch * settings.epochs, per_epoch)
 
 
 def rate_course(settings: Settings, course: Course) -> RateCourse:
