@@ -673,7 +673,7 @@ def resume(
 
 
 def _plot(settings: Any, dataset: Path | None, file: Path, as_json: bool) -> None:  # noqa: ANN401
-    from detector.schedule_plot import plot_schedule, planned
+    from detector.schedule_plot import planned, plot_schedule
 
     course = planned(dataset, settings)
     told = plot_schedule(settings, course, file)
