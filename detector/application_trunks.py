@@ -1,5 +1,8 @@
 """The trunks of the published network from `keras.applications`: MobileNet, ResNet50 and VGG16, and their weights."""
 
+import contextlib
+import sys
+import warnings
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -9,6 +12,7 @@ from keras import layers, ops
 
 from annotations.errors import PpnlabError, UsageError
 from detector.box_coding import Tensor
+from detector.pretrained import DAMAGED
 
 _MEAN_BGR: Final = (103.939, 116.779, 123.68)
 """Mean colour of ImageNet. Source: keras.applications.imagenet_utils, mode "caffe"."""
@@ -91,7 +95,9 @@ def pretrained_network(backbone: str, weights: str) -> keras.Model:
 
 def _downloaded(application: _Application) -> keras.Model:
     try:
-        return _network(application, weights="imagenet", input_shape=(_SIDE, _SIDE, 3))
+        # Keras tells of the download on stdout, which is for results.
+        with contextlib.redirect_stdout(sys.stderr):
+            return _network(application, weights="imagenet", input_shape=(_SIDE, _SIDE, 3))
     except Exception as error:
         # Keras raises this very class where a download fails; everything else that is no fault of the file is a bug.
         if type(error) is not Exception and not isinstance(error, OSError | ValueError):
@@ -110,8 +116,11 @@ def _read(application: _Application, path: Path) -> keras.Model:
         raise UsageError(f"weights must be imagenet, none, or the path of a .h5 or .keras file, got {str(path)!r}")
     network = _network(application, input_shape=(_SIDE, _SIDE, 3))
     try:
-        network.load_weights(path)
-    except (OSError, ValueError, KeyError, TypeError, IndexError, AttributeError, EOFError, RuntimeError) as error:
+        with warnings.catch_warnings():
+            # Of groups that it does not find, some of which no file has; layers without weights are an error below.
+            warnings.simplefilter("ignore", UserWarning)
+            network.load_weights(path)
+    except (*DAMAGED, KeyError, TypeError, IndexError, AttributeError) as error:
         raise PpnlabError(
             f"{path}: weights must be those of keras.applications.{application.name}(include_top=False), got "
             f"{_line(error)}"
@@ -121,4 +130,4 @@ def _read(application: _Application, path: Path) -> keras.Model:
 
 def _line(error: Exception) -> str:
     """Return the first line of an error's text; Keras adds lists of layers below."""
-    return next(iter(str(error).strip().splitlines()), type(error).__name__)
+    return next(iter(str(error).strip().splitlines()), type(error).__name__).rstrip(":")

@@ -131,7 +131,8 @@ def package_arrays() -> Arrays:
 
 
 # RuntimeError is zipfile's for a file that asks for a password.
-_DAMAGED = (OSError, ValueError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error, lzma.LZMAError)
+DAMAGED = (OSError, ValueError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error, lzma.LZMAError)
+"""What reading a damaged archive may raise."""
 # numpy's own reader of this header takes any Python literal, and damaged ones raise what they like.
 # Source: numpy.lib.format, version 1.0: magic, version, length as uint16, header.
 _NPY = re.compile(
@@ -160,7 +161,7 @@ def _read_npz(path: Path) -> Arrays:
                 raise ValueError(f"arrays must be at most {LARGEST:,} bytes")
             for info in members:
                 arrays[info.filename.removesuffix(".npy")] = _npy_array(archive.read(info))
-    except _DAMAGED as error:
+    except DAMAGED as error:
         raise PpnlabError(f"{path}: weights must be a readable .npz, got {error}") from error
     return arrays
 
