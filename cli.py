@@ -632,7 +632,8 @@ def train(
         _plot(settings, dataset, plot_schedule, as_json)
         return
     if dataset is None or run is None:
-        raise UsageError(f"Missing argument '{'DATASET' if dataset is None else 'RUN'}'.")
+        missing = "DATASET" if dataset is None else "RUN"
+        raise click.UsageError(f"Missing argument '{missing}'.", click.get_current_context())
     if resume_it and run.exists():
         changes = {**file, **given}
         _finish(_resumed(run, changes, dataset, _bounded(bounds)), as_json)
