@@ -96,11 +96,6 @@ def assign(probabilities: Tensor, boxes: Tensor, cells: Cells, truth: Tensor, tr
     return Targets(ops.stop_gradient(target_score), ops.stop_gradient(target_box), counted)
 
 
-def ignored_class(class_id: NDArray[np.int64], ignored: NDArray[np.bool_]) -> NDArray[np.int64]:
-    """Return the (N,) class ids as `assign` takes them: those of ignored boxes are below -1. It is its own inverse."""
-    return np.where(ignored, -2 - class_id, class_id)
-
-
 def padded(
     boxes: list[np.ndarray[Any, np.dtype[np.float64]]], classes: list[np.ndarray[Any, np.dtype[np.int64]]]
 ) -> tuple[np.ndarray[Any, np.dtype[np.float32]], np.ndarray[Any, np.dtype[np.int32]]]:

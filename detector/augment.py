@@ -25,6 +25,11 @@ class Sample:
     class_id: NDArray[np.int64]
 
 
+def ignored_class(class_id: NDArray[np.int64], ignored: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """Return the (N,) class ids as samples hold them: those of ignored boxes are below -1. It is its own inverse."""
+    return np.where(ignored, -2 - class_id, class_id)
+
+
 def plain_sample(
     picture: NDArray[np.uint8], xyxy: NDArray[np.float64], class_id: NDArray[np.int64], canvas: tuple[int, int]
 ) -> Sample:

@@ -9,8 +9,7 @@ from numpy.typing import NDArray
 from annotations.errors import AnnotationError
 from annotations.pictures import read_picture
 from annotations.tables import BoxDataset
-from detector.assignment import ignored_class
-from detector.augment import Sample, plain_sample, random_sample
+from detector.augment import Sample, ignored_class, plain_sample, random_sample
 from detector.letterbox import reduced
 from detector.order import batch_draws, sample_generator, steps_per_epoch
 from detector.picture_cache import Kept, NoCache, PictureCache

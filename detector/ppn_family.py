@@ -9,8 +9,8 @@ from keras import ops
 from numpy.typing import NDArray
 
 from annotations.tables import BoxDataset, Detections
-from detector.assignment import assign, ignored_class, padded
-from detector.augment import Sample
+from detector.assignment import assign, padded
+from detector.augment import Sample, ignored_class
 from detector.box_coding import decode
 from detector.box_samples import BoxSamples
 from detector.decoding import Branch, Found, decode_boxes, decode_image

@@ -11,7 +11,8 @@ from detector_samples import QUICK, THREADS, cells_boxes
 from numpy.typing import NDArray
 
 from annotations.tables import BoxDataset
-from detector.assignment import TOP_CELLS, Targets, assign, ignored_class, padded
+from detector.assignment import TOP_CELLS, Targets, assign, padded
+from detector.augment import ignored_class
 from detector.box_coding import complete_iou, decode, encode, iou
 from detector.cells import OBJECT_PRIOR, OBJECT_STRIDES, PART_PRIOR, PART_STRIDES, Cells, cells
 from detector.decoding import decode_boxes
