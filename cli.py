@@ -18,6 +18,9 @@ import click
 
 from annotations.errors import PpnlabError, UsageError
 
+# Nothing here multiplies large matrices with numpy, whose threads would wait for such work with a processor each.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
 if TYPE_CHECKING:
     from annotations.findings import Finding
     from annotations.splits import Seed

@@ -8,7 +8,6 @@ import numpy as np
 import orjson
 
 from annotations.coco_reader import OWN
-from annotations.dataset import version
 from annotations.drawn import Patch
 from annotations.errors import AnnotationError
 from annotations.findings import Finding
@@ -17,6 +16,7 @@ from annotations.not_kept import are_outlined
 from annotations.picture_files import PictureFiles, picture_names
 from annotations.rle import rle_of
 from annotations.tables import NO_PARENT, SPLITS, BoxDataset, pixels
+from annotations.version import VERSION
 
 FOLDER = "annotations"
 """Where the JSON files lie; pictures that are copied or linked lie in `images/` beside it."""
@@ -135,7 +135,7 @@ def _parent_ids(dataset: BoxDataset) -> list[int | None]:
 
 
 def _info(dataset: BoxDataset) -> Mapping[str, Any]:
-    return {"description": "written by ppnlab", OWN: {"version": version(), "parts": dict(dataset.parts)}}
+    return {"description": "written by ppnlab", OWN: {"version": VERSION, "parts": dict(dataset.parts)}}
 
 
 def _categories(dataset: BoxDataset) -> list[dict[str, Any]]:

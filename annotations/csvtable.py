@@ -56,7 +56,7 @@ def csv_blocks(header: Sequence[str], columns: Iterable[Column]) -> Iterator[str
     Raises:
         ValueError: the columns differ in length.
     """
-    prepared = [_with_quoted_words(_as_words(column)) for column in columns]
+    prepared = _together([_with_quoted_words(_as_words(column)) for column in columns])
     lengths = set(map(_length, prepared))
     if len(lengths) > 1:
         raise ValueError(f"columns must have one length, got {sorted(lengths)}")
@@ -86,16 +86,50 @@ def _with_quoted_words(column: Column) -> Column:
     return column._replace(words=tuple(_text_cells(column.words))) if isinstance(column, Words) else column
 
 
-def _length(column: Column) -> int:
+class _Integers(NamedTuple):
+    """Two columns of integers, (N, 2), in the second of which the value `none` stands for an empty cell."""
+
+    values: NDArray[np.int64]
+    none: int
+
+
+def _together(columns: Sequence[Column]) -> list[Column | _Integers]:
+    """Return the columns with neighbours made one where their cells can be made together; there are fewer to join."""
+    made: list[Column | _Integers] = []
+    for column in columns:
+        both = _joined(made[-1], column) if made else None
+        if both is None:
+            made.append(column)
+        else:
+            made[-1] = both
+    return made
+
+
+def _joined(left: Column | _Integers, right: Column) -> Words | _Integers | None:
+    """Return two columns as one, where their cells can be made together."""
+    if _length(left) != _length(right):
+        return None
+    if isinstance(left, Words) and isinstance(right, Words) and len(left.words) * len(right.words) <= _FEW_WORDS**2:
+        words = tuple(f"{a},{b}" for a in left.words for b in right.words)
+        return Words(words, left.codes * len(right.words) + right.codes)
+    if isinstance(left, np.ndarray) and isinstance(right, Sparse) and left.dtype == np.int64 and left.ndim == 1:
+        return _Integers(np.stack([left, right.values], axis=1), right.none)
+    return None
+
+
+def _length(column: Column | _Integers) -> int:
     if isinstance(column, Words):
         return len(column.codes)
-    return len(column.values if isinstance(column, Sparse) else column)
+    return len(column.values if isinstance(column, Sparse | _Integers) else column)
 
 
-def _cells(column: Column, rows: slice) -> list[str]:
+def _cells(column: Column | _Integers, rows: slice) -> list[str]:
     if isinstance(column, Words):
-        words = column.words
-        return [words[code] for code in column.codes[rows].tolist()]
+        return list(map(column.words.__getitem__, column.codes[rows].tolist()))
+    if isinstance(column, _Integers):
+        text = orjson.dumps(column.values[rows], option=orjson.OPT_SERIALIZE_NUMPY).decode()
+        # A number that ends a row follows a comma.
+        return text.replace(f",{column.none}]", ",]")[2:-2].split("],[")
     if isinstance(column, Sparse):
         none = str(column.none)
         return ["" if cell == none else cell for cell in _number_cells(column.values[rows])]

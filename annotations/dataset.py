@@ -11,10 +11,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from annotations.collector import collector_at_rest
 from annotations.csvtable import Column, CsvTable, Sparse, box_columns, csv_blocks, csv_text, parent_column, read_csv
 from annotations.errors import AnnotationError, UsageError
 from annotations.findings import Finding, count_by_severity, findings_text
 from annotations.tables import NO_PARENT, SPLITS, Annotations, BoxDataset, Images
+from annotations.version import VERSION
 from annotations.whole import is_free, whole_directory
 from annotations.words import Words
 
@@ -47,6 +49,7 @@ def read_dataset(directory: Path) -> BoxDataset:
     return BoxDataset(directory, classes, parts, images, annotations, summary)
 
 
+@collector_at_rest()
 def write_dataset(
     directory: Path,
     dataset: BoxDataset,
@@ -77,7 +80,7 @@ def write_dataset(
                 images, more = attach(aside, written.images)
                 written, found = replace(written, images=images), found + more
             kind = {} if masks is None else {"masks": masks}
-            summary = {**_summary(written, found), **kind, "command": command, "version": version()}
+            summary = {**_summary(written, found), **kind, "command": command, "version": VERSION}
             _write(aside / "dataset.json", json.dumps(summary, indent=2, ensure_ascii=False) + "\n")
             _write(aside / "images.csv", images_text(written.images))
             _write(aside / "boxes.csv", _boxes_blocks(written))
@@ -150,16 +153,6 @@ def _summary(dataset: BoxDataset, findings: list[Finding]) -> dict[str, Any]:
         "parts": dict(dataset.parts),
         "counts": {**counts(dataset), "findings": count_by_severity(findings)},
     }
-
-
-def version() -> str:
-    """Return the version of ppnlab that is installed, or "unknown"."""
-    from importlib import metadata  # slow to import, and only writing needs it
-
-    try:
-        return metadata.version("ppnlab")
-    except metadata.PackageNotFoundError:
-        return "unknown"
 
 
 def _rebased(images: Images, root: Path, final: Path) -> Images:

@@ -5,10 +5,8 @@ the least doubt are left out, and `convert_file`, which is the definition of wha
 here decides what is an error, or words it. `labelme_opening` takes the files apart; here they become boxes.
 """
 
-import contextlib
-import gc
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -47,30 +45,14 @@ def read_ordinary(
 ) -> OrdinaryFiles:
     """Return what the ordinary files among `sources` (relative to the folder, with `/`) hold."""
     heads = Heads(folder, check_images)
-    with _collector_at_rest():
-        done = [
-            _settled(opened, heads.rows(opened, sources, image_ids), naming) for opened in opened_files(folder, sources)
-        ]
+    done = [
+        _settled(opened, heads.rows(opened, sources, image_ids), naming) for opened in opened_files(folder, sources)
+    ]
     return OrdinaryFiles(
         np.concatenate([np.zeros(0, np.int64), *(part.files for part in done)]),
         joined(part.columns for part in done),
         {file: finding for part in done for file, finding in part.inverted.items()},
     )
-
-
-@contextlib.contextmanager
-def _collector_at_rest() -> Iterator[None]:
-    """Keep Python's cycle collector from running meanwhile: what is parsed holds no cycles, only many objects.
-
-    It would look through them again and again, for a tenth of the time that reading takes.
-    """
-    was_on = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_on:
-            gc.enable()
 
 
 class _Boxes(NamedTuple):
@@ -142,8 +124,10 @@ def _findings(
 
 def _boxes(opened: OpenedFiles, size: Floats, naming: Naming) -> tuple[_Boxes, _Meanings, Mask]:
     """Return the box of each shape, and a mask of the shapes that are not ordinary by themselves."""
-    label, group, kind, points, x, y = opened.columns
-    labels, groups, kinds = tuple(opened.labels), tuple(opened.groups), tuple(opened.kinds)
+    meaning, points, x, y = opened.columns
+    columns = list(zip(*opened.meanings, strict=True)) or [()] * 3
+    (labels, label_of), (groups, group_of), (kinds, kind_of) = map(coded, columns)
+    label, group, kind = label_of[meaning], group_of[meaning], kind_of[meaning]
     file = np.repeat(np.arange(len(size)), opened.shapes)
     odd = _each([not _is_label(text, naming) for text in labels])[label]
     odd |= _each([number is not None and abs(number) >= rules.LARGEST_GROUP for number in groups])[group]
@@ -151,10 +135,10 @@ def _boxes(opened: OpenedFiles, size: Floats, naming: Naming) -> tuple[_Boxes, _
     xyxy, inverted, negative = _envelopes(kinds, kind, points, x, y)
     odd |= negative | ~_have_area_inside(xyxy, size[file])
     meanings = _Meanings(
-        labels=tuple(map(str, labels)),
-        names=tuple(naming.rename.get(text, text) if isinstance(text, str) else "" for text in labels),
+        labels=labels,
+        names=tuple(naming.rename.get(text, text) for text in labels),
         groups=tuple("" if number is None else str(number) for number in groups),
-        kinds=tuple(rules.UNTYPED if name is None else str(name) for name in kinds),
+        kinds=tuple(rules.UNTYPED if name is None else name for name in kinds),
     )
     return _Boxes(file, label, group, kind, xyxy, inverted), meanings, odd
 
@@ -163,25 +147,27 @@ def _each(values: list[bool]) -> Mask:
     return np.array(values, np.bool_)
 
 
-def _is_label(text: object, naming: Naming) -> bool:
-    if not isinstance(text, str) or not text or not is_plain(text, rules.LONGEST_LABEL):
+def _is_label(text: str, naming: Naming) -> bool:
+    if not text or not is_plain(text, rules.LONGEST_LABEL):
         return False
     return naming.classes is None or naming.rename.get(text, text) in naming.classes
 
 
-def _have_counts(kinds: Sequence[object], kind: Ints, points: Ints) -> Mask:
+def _have_counts(kinds: Sequence[str | None], kind: Ints, points: Ints) -> Mask:
     """Return whether each shape is of a type that has a box, and has as many points as the type; no mask has."""
     right = np.zeros(len(kind), np.bool_)
     for code, name in enumerate(kinds):
         if name is None or name == "polygon":
             right |= (kind == code) & (points >= rules.LEAST_OF_POLYGON)
-        elif isinstance(name, str) and name != "mask":
+        elif name != "mask":
             for count in rules.POINT_COUNTS.get(name, ()):
                 right |= (kind == code) & (points == count)
     return right
 
 
-def _envelopes(kinds: Sequence[object], kind: Ints, points: Ints, x: Floats, y: Floats) -> tuple[Floats, Mask, Mask]:
+def _envelopes(
+    kinds: Sequence[str | None], kind: Ints, points: Ints, x: Floats, y: Floats
+) -> tuple[Floats, Mask, Mask]:
     """Return each shape's (N, 4) box, whether it is an inverted rectangle, and whether a coordinate is negative.
 
     A negative zero is negative as well: which of two zeros is the smaller one is not to be told.

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from annotations.collector import collector_at_rest
 from annotations.drawn import DrawnImage, Progress, Reading, columns_of, placed, reading_of_columns
 from annotations.drawn_columns import DrawnColumns, joined
 from annotations.errors import AnnotationError
@@ -24,7 +25,8 @@ from annotations.processes import shared_out
 from annotations.shapes import regions_of
 from annotations.sources import find_files, image_ids
 
-_FILES_TOGETHER = 200
+_FILES_TOGETHER = 500
+"""Files that are handed out together: few enough that two processes end at nearly the same time."""
 
 
 class FileBatch(NamedTuple):
@@ -34,6 +36,7 @@ class FileBatch(NamedTuple):
     findings: list[Finding]
 
 
+@collector_at_rest()
 def read_labelme_folder(
     source: Path,
     naming: Naming,
@@ -100,6 +103,7 @@ class _Files(NamedTuple):
     image_ids: Sequence[str]
 
 
+@collector_at_rest()
 def read_files(
     folder: SourceFolder,
     sources: Sequence[str],

@@ -2,9 +2,8 @@
 
 import os
 from collections.abc import Sequence
-from typing import Any
 
-import orjson
+import msgspec
 
 from annotations.drawn_columns import ImageRow
 from annotations.frames import LARGEST_SIDE
@@ -28,12 +27,11 @@ class Heads:
         """Return the row of each opened file, or None where there is anything to tell about its image or flags."""
         rows: list[ImageRow | None] = []
         is_there = self._is_there if self._check_images else _may_be_there
-        for file, (flags, image_path, width, height) in zip(opened.files, opened.heads, strict=True):
+        for file, (image_path, width, height, flags) in zip(opened.files, opened.heads, strict=True):
             source = sources[file]
             named = self._flags(flags)
-            path = self._folder.plain_path(source, image_path) if type(image_path) is str else None
-            # Types, not classes: true is an integer to isinstance.
-            if path is None or named is None or type(width) is not int or type(height) is not int:
+            path = self._folder.plain_path(source, image_path)
+            if path is None or named is None:
                 rows.append(None)
             elif 0 < width <= LARGEST_SIDE and 0 < height <= LARGEST_SIDE and is_there(path, width, height):
                 rows.append(ImageRow(image_ids[file], path, width, height, named[0], named[1], source))
@@ -45,13 +43,11 @@ class Heads:
         """Return whether the picture is an ordinary file that is displayed in that size."""
         return path in self._folder.ordinary and plain_displayed_size(self._prefix + path) == (width, height)
 
-    def _flags(self, flags: Any) -> tuple[str, str] | None:  # noqa: ANN401
+    def _flags(self, flags: bytes) -> tuple[str, str] | None:
         """Return the split and the names of the true flags, joined."""
-        # Written out, 1, 1.0 and true are not the same.
-        key = orjson.dumps(flags)
-        if key not in self._named:
-            self._named[key] = _split_and_flags(flags)
-        return self._named[key]
+        if flags not in self._named:
+            self._named[flags] = _split_and_flags(flags)
+        return self._named[flags]
 
 
 def _may_be_there(path: str, width: int, height: int) -> bool:
@@ -59,11 +55,11 @@ def _may_be_there(path: str, width: int, height: int) -> bool:
     return "\0" not in path if path.isascii() else is_plain(path, len(path))
 
 
-def _split_and_flags(flags: Any) -> tuple[str, str] | None:  # noqa: ANN401
+def _split_and_flags(flags: bytes) -> tuple[str, str] | None:
     notes: list[Note] = []
     try:
-        names = true_flags({"flags": flags}, notes)
-    except FileRefused:
+        names = true_flags({"flags": msgspec.json.decode(flags)}, notes)
+    except (FileRefused, msgspec.DecodeError):
         return None
     split = split_of_flags(names, notes)
     return None if notes else (split, ";".join(names))

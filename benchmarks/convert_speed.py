@@ -21,6 +21,7 @@ Command: python benchmarks/convert_speed.py [--files N] [--rounds N] [--rivals-p
 
 import argparse
 import json
+import os
 import resource
 import shutil
 import statistics
@@ -33,6 +34,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 HERE = Path(__file__).parent
+# As the command line does: numpy's threads would wait for work with a processor, and be counted.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 PARTS = {"fip": "qr_code"}
 
 

@@ -5,6 +5,7 @@ import pytest
 from cli_runner import ppnlab
 
 import cli
+from annotations.version import VERSION
 
 COMMANDS = sorted(cli.main.commands)
 
@@ -68,6 +69,7 @@ def test_the_forms_on_the_command_line_are_those_that_the_packages_know() -> Non
 def test_the_version_is_that_of_the_package() -> None:
     from importlib.metadata import version
 
+    assert version("ppnlab") == VERSION
     assert ppnlab("--version").stdout == f"ppnlab, version {version('ppnlab')}\n"
 
 
