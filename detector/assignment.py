@@ -5,7 +5,6 @@ from typing import Any, Final
 
 import numpy as np
 from keras import ops
-from numpy.typing import NDArray
 
 from detector.box_coding import Tensor, iou
 from detector.cells import Cells
