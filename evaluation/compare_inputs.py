@@ -7,7 +7,7 @@ knows nothing of the detector.
 import json
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -81,6 +81,9 @@ def find_given(place: Path) -> Given:
     if place.is_file():
         if _holds_metrics(place):
             return Given(place, None, place, _config_near(place.parent))
+        if place.name == _DETECTIONS and place.resolve().parent.name == _REPORT:
+            # Of a run, whose truth and splits are known.
+            return replace(find_given(place.parent), place=place)
         return Given(place, place, None, None)
     for directory in (place, place / _REPORT):
         detections, metrics = (_file(directory / name) for name in (_DETECTIONS, METRICS_FILE))

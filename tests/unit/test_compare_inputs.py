@@ -68,6 +68,13 @@ def test_a_report_beside_its_run_knows_its_truth(tmp_path: Path) -> None:
         assert [side.name for side in inputs.sides] == ["demo", "one"]
 
 
+def test_the_detections_of_a_report_know_their_truth_and_splits(tmp_path: Path) -> None:
+    one, two = make_run(tmp_path, "one"), make_run(tmp_path, "two", splits=("val", "test"))
+    inputs = read_inputs([one, two / "report" / "detections.csv"])
+    assert isinstance(inputs, ComparisonInputs)
+    assert [(side.name, side.splits) for side in inputs.sides][1] == ("two", ("val", "test"))
+
+
 def test_detections_files_need_a_truth(tmp_path: Path) -> None:
     one, two = make_run(tmp_path, "one"), make_run(tmp_path, "two")
     alone = tmp_path / "found.csv"
