@@ -99,6 +99,7 @@ class DiskCache:
         self.folder, self.most, self.note = folder, most, note
         self._lock = threading.Lock()
         self._taken: int | None = None
+        self._writing = True
         self._told: set[str] = set()
 
     def get(self, path: Path, form: str, make: Make) -> Kept:
@@ -134,6 +135,8 @@ class DiskCache:
         return found
 
     def _write(self, entry: Path, made: Kept) -> None:
+        if not self._writing:
+            return
         size = _HEAD.itemsize + made.pixels.nbytes
         with self._lock:
             self._taken = _bytes_in(self.folder) if self._taken is None else self._taken
@@ -152,9 +155,8 @@ class DiskCache:
         except OSError as error:
             with contextlib.suppress(OSError):
                 aside.unlink()
+            self._writing = False  # not tried again for every picture
             self._tell(f"{self.folder}: cache must be writable, got {error.strerror or error}; going on without")
-            with self._lock:
-                self._taken = self.most  # not tried again for every picture
 
     def _tell(self, text: str) -> None:
         kind = text.partition(" must ")[2] or text
