@@ -649,6 +649,7 @@ def train(
 @click.option("--epochs", type=click.IntRange(min=1), help="Train to this many epochs in all.")
 @click.option("--set", "assignments", multiple=True, metavar="KEY=VALUE", help="Change a setting for the rest.")
 @click.option("--data", type=_PATH, help="Where the dataset lies now.")
+@click.option("--accept-new-data", "new_data", is_flag=True, help="Train on with what the dataset holds now.")
 @_with(_device)
 @_with(_budget)
 @_json
@@ -657,6 +658,7 @@ def resume(
     epochs: int | None,
     assignments: tuple[str, ...],
     data: Path | None,
+    new_data: bool,
     as_json: bool,
     **bounds: Any,  # noqa: ANN401
 ) -> None:
@@ -673,7 +675,7 @@ def resume(
     changes: dict[str, Any] = {**parse_assignments(assignments), **_device_settings(bounds)}
     if epochs is not None:
         changes["epochs"] = epochs
-    _finish(_resumed(run, changes, data, _bounded(bounds)), as_json)
+    _finish(_resumed(run, changes, data, _bounded(bounds), new_data=new_data), as_json)
 
 
 def _plot(settings: Any, dataset: Path | None, file: Path, as_json: bool) -> None:  # noqa: ANN401
@@ -714,12 +716,16 @@ def _trained(dataset: Path, run: Path, settings: Any, bounds: _Bounds) -> "Train
     )
 
 
-def _resumed(run: Path, changes: Mapping[str, Any], data: Path | None, bounds: _Bounds) -> "Trained":
+def _resumed(
+    run: Path, changes: Mapping[str, Any], data: Path | None, bounds: _Bounds, *, new_data: bool = False
+) -> "Trained":
     from detector.training import go_on
 
     monitor = _monitor()
     return _unless_interrupted(
-        run, lambda watch: go_on(run, changes, data, monitor, watch, bounds.budget), bounds.status
+        run,
+        lambda watch: go_on(run, changes, data, monitor, watch, bounds.budget, accept_new_data=new_data),
+        bounds.status,
     )
 
 
@@ -798,6 +804,9 @@ def status(runs: tuple[Path, ...], as_json: bool) -> None:
     told = [RunStatus.of(run) for run in found]
     values = {"schema": 1, "runs": [one.to_json() for one in told]}
     _print_json_or(as_json, values, lambda: "\n".join(text_table(*status_lines(told))))
+    for one in told:
+        if one.warning:
+            click.echo(f"warning: {one.run}: {one.warning}", err=True)
 
 
 @main.command()
@@ -988,6 +997,7 @@ def _evaluate(
 ) -> tuple["Metrics", Path]:
     from annotations.dataset import read_dataset
     from annotations.detections import write_detections
+    from detector.changes import changes_of
     from detector.evaluating import detect_splits
     from detector.run_directory import Run
     from detector.training import check_data, dataset_of
@@ -1012,7 +1022,7 @@ def _evaluate(
     metrics = evaluate_splits(dataset, detections, settings, splits or None)
     name = run.resolve().name
     facts = {"run": name, "weights": f"{weights} (step {predictor.step})", "command": _command_line()}
-    page = PageSettings(title=f"Detection report: {name}", history=at.history(), facts=facts)
+    page = PageSettings(title=f"Detection report: {name}", history=at.history(), marks=changes_of(at), facts=facts)
     return metrics, write_report(output, dataset, detections, metrics, page)
 
 

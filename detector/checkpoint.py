@@ -5,7 +5,7 @@ import json
 import re
 import shutil
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Self
@@ -21,6 +21,7 @@ STATE: Final = "state.json"
 MANIFEST: Final = "manifest.json"
 _NAME: Final = re.compile(r"step-(\d{8,})")
 _DOOMED: Final = ".doomed"
+_RENEWED: Final = ".renewed"
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,7 @@ class Progress:
     within `seconds`, in `data_seconds` of which a step waited for its batch; `history` has a row for every finished
     epoch; `best_step` is the step whose validation score, `best_score`, is the highest; `watched` is what the schedule
     remembers (`schedules.Watched`), and `skipped` how many updates in a row were not made, for their loss was not
-    finite.
+    finite; `stretch` is the data that it learns from, and where that began (`stretch.Stretch`).
     """
 
     step: int = 0
@@ -44,6 +45,7 @@ class Progress:
     best_score: float | None = None
     watched: Mapping[str, Any] | None = None
     skipped: int = 0
+    stretch: Mapping[str, Any] | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return the progress as JSON holds it; floats come back bit for bit."""
@@ -66,16 +68,20 @@ def _digest(path: Path) -> str:
 
 
 def save_checkpoint(directory: Path, arrays: Mapping[str, NDArray[Any]], progress: Progress) -> Path:
-    """Write the checkpoint of `progress.step` and return its path; one that is there already is kept as it is.
+    """Write the checkpoint of `progress.step` and return its path; one with the same progress is kept as it is.
+
+    One with another progress is replaced: a step may be saved before its validation, and after it.
 
     Raises:
         PpnlabError: the disk is full or the directory cannot be written; no part of the checkpoint is left.
     """
     final = checkpoint_path(directory, progress.step)
-    if final.exists():
+    if final.exists() and told_progress(final) == progress:
         return final
+    # Written beside it first: there is no moment at which this step has neither.
+    place = final.with_name(final.name + _RENEWED) if final.exists() else final
     try:
-        with whole_directory(final) as aside:
+        with whole_directory(place) as aside:
             # The names of variables hold "/": numbered arrays, and the names beside them.
             numbered = {f"a{number:05d}": array for number, array in enumerate(arrays.values())}
             with (aside / ARRAYS).open("wb") as handle:
@@ -84,9 +90,20 @@ def save_checkpoint(directory: Path, arrays: Mapping[str, NDArray[Any]], progres
             (aside / STATE).write_text(json.dumps(state, indent=1, allow_nan=False))
             hashes = {name: _digest(aside / name) for name in (ARRAYS, STATE)}
             (aside / MANIFEST).write_text(json.dumps({"schema": 1, "sha256": hashes}, indent=1))
+        if place != final:
+            remove_checkpoint(final)
+            place.rename(final)
     except OSError as error:
         raise PpnlabError(f"{final}: checkpoint must be writable, got {error.strerror or error}") from error
     return final
+
+
+def told_progress(checkpoint: Path) -> Progress | None:
+    """Return what a checkpoint says of its progress, without a look at its hashes; None where it cannot be read."""
+    try:
+        return Progress.from_json(json.loads((checkpoint / STATE).read_text())["progress"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
 
 
 def load_checkpoint(path: Path) -> tuple[dict[str, NDArray[Any]], Progress]:
@@ -143,10 +160,10 @@ def newest_checkpoint(directory: Path) -> Loaded:
     raise PpnlabError(f"{directory}: checkpoints must hold one that is whole, got none{reasons}")
 
 
-def surplus(directory: Path, keep: int, best_step: int | None) -> Iterator[Path]:
-    """Yield the checkpoints that are neither among the `keep` newest nor the best."""
+def surplus(directory: Path, keep: int, spared: Container[int]) -> Iterator[Path]:
+    """Yield the checkpoints that are neither among the `keep` newest nor of the steps `spared`."""
     for step in steps_saved(directory)[:-keep]:
-        if step != best_step:
+        if step not in spared:
             yield checkpoint_path(directory, step)
 
 
@@ -167,7 +184,13 @@ def remove_checkpoint(checkpoint: Path) -> None:
 
 
 def remove_leftovers(directory: Path) -> None:
-    """Remove what a killed process left of checkpoints that it was writing or removing."""
+    """Remove what a killed process left of checkpoints that it was writing or removing; end what it was replacing."""
     for path in directory.glob(".step-*"):
         if is_partial(path) or path.name.endswith(_DOOMED):
             shutil.rmtree(path)
+    for renewed in directory.glob(f"step-*{_RENEWED}"):
+        final = renewed.with_name(renewed.name.removesuffix(_RENEWED))
+        if final.exists():
+            shutil.rmtree(renewed)
+        else:
+            renewed.rename(final)

@@ -27,3 +27,7 @@ class Course:
     def epoch(self, step: int) -> int:
         """Return the number, from 1, of the epoch to which the last of `step` updates belongs."""
         return self.begun_epoch - (self.begun_step - step) // self.per_epoch
+
+    def even(self) -> "Course":
+        """Return the course in which every epoch is as long as those of the present data; it takes `place(step)`."""
+        return Course(self.place(self.total), self.per_epoch)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from annotations.errors import PpnlabError
 from detector.backend import use_device
-from detector.family import Batch, Family, Loss, Outputs, Tensor
+from detector.family import INPUT, Batch, Family, Loss, Outputs, Tensor
 from detector.settings import Settings
 
 _EMA_RAMP = 10.0
@@ -38,10 +38,10 @@ def configure(threads: int, *, deterministic: bool, device: str = "auto", gpu_me
     use_device(device, gpu_memory)
 
 
-def prediction_step(model: keras.Model) -> Callable[[NDArray[np.uint8]], Outputs]:
-    """Return the function from pictures (B, H, W, 3) uint8 to the model's raw outputs as numpy arrays."""
+def prediction_step(model: keras.Model, kind: str = "uint8") -> Callable[[NDArray[Any]], Outputs]:
+    """Return the function from pictures (B, ...), of this `kind` of number, to the model's outputs as numpy arrays."""
     size = model.input_shape[1:]
-    signature = [tf.TensorSpec((None, *size), tf.uint8)]
+    signature = [tf.TensorSpec((None, *size), kind)]
 
     @tf.function(input_signature=signature, jit_compile=False, autograph=False)  # type: ignore[untyped-decorator]
     def compiled(pictures: Tensor) -> dict[str, Tensor]:
@@ -94,7 +94,7 @@ class Trainer:
         )
         self._of_piece = tf.function(self._update.of_piece, input_signature=[batch], jit_compile=False, autograph=False)
         self._apply = tf.function(self._update.apply, jit_compile=False, autograph=False)
-        self.predict = prediction_step(self.averaged)
+        self.predict = prediction_step(self.averaged, family.signature[INPUT][1])
 
     def step(self, batch: Batch, number: int, rate: float) -> dict[str, float]:
         """Make the update `number` (from 0) with this learning rate; return the batch's named losses.
@@ -237,7 +237,7 @@ class _Update:
         return [tf.identity(variable.value) for variable in self.model.non_trainable_variables] if self.guarded else []
 
     def _losses(self, batch: Mapping[str, Tensor]) -> dict[str, Loss]:
-        outputs = self.model(tf.cast(batch["picture"], tf.float32), training=True)
+        outputs = self.model(tf.cast(batch[INPUT], tf.float32), training=True)
         return self.family.losses(outputs, batch)
 
 

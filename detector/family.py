@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 Tensor = Any
 Batch = Mapping[str, NDArray[Any]]
 Outputs = Mapping[str, NDArray[np.float32]]
-Predict = Callable[[NDArray[np.uint8]], Outputs]
+Predict = Callable[[NDArray[Any]], Outputs]
 Scores = Mapping[str, float | None]
 
 
@@ -33,8 +33,8 @@ class Loss(NamedTuple):
         return self.share * (self.total / ops.maximum(self.weight, 1.0))
 
 
-BEST_BY: Final = "ap"
-"""The validation score that chooses the best checkpoint: AP@[.5:.95] tells more apart than AP@.5 on a few images."""
+INPUT: Final = "picture"
+"""The array of a batch that the model takes, of any rank and kind of number; it is handed over as float32."""
 
 
 class Family(Protocol):
@@ -43,6 +43,10 @@ class Family(Protocol):
     @property
     def images(self) -> int:
         """Return how many images an epoch has."""
+
+    @property
+    def best_by(self) -> str:
+        """Return the name of the validation score that chooses the best checkpoint."""
 
     @property
     def signature(self) -> Mapping[str, tuple[tuple[int | None, ...], str]]:
@@ -61,4 +65,23 @@ class Family(Protocol):
         """Return the named losses of a batch, whose sum is minimised."""
 
     def monitor(self, predict: Predict) -> Scores:
-        """Return the scores on the validation images; the best checkpoint has the highest BEST_BY."""
+        """Return the scores on the validation images, by name: the more, the better.
+
+        What `predict` raises must come through: a training that is stopped leaves its validation with it.
+        """
+
+
+class Learner(Protocol):
+    """A model in training, as the loop sees it; `engine.Trainer` is the one that learns."""
+
+    def step(self, batch: Batch, number: int, rate: float) -> Mapping[str, float]:
+        """Make the update `number` (from 0) with this learning rate; return the batch's losses, `loss` their sum."""
+
+    def predict(self, pictures: NDArray[Any], /) -> Outputs:
+        """Return the raw outputs for pictures."""
+
+    def arrays(self) -> Mapping[str, NDArray[Any]]:
+        """Return copies of everything that the next step depends on, by name."""
+
+    def load(self, arrays: Mapping[str, NDArray[Any]]) -> None:
+        """Set everything that `arrays` gave."""

@@ -1,37 +1,36 @@
 """The training loop: step, validate, save, and go on from any saved step as if nothing had happened."""
 
 import math
+import shlex
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Final, Protocol
+
+from numpy.typing import NDArray
 
 from annotations.errors import PpnlabError, UsageError
 from detector.budget import Budget
-from detector.checkpoint import (
-    Progress,
-    checkpoint_path,
-    newest_checkpoint,
-    remove_checkpoint,
-    remove_leftovers,
-    save_checkpoint,
-    set_aside,
-    steps_saved,
-    surplus,
-)
-from detector.engine import Trainer
-from detector.family import BEST_BY, Batch, Family
+from detector.checkpoint import Progress, checkpoint_path, newest_checkpoint, remove_leftovers, set_aside, steps_saved
+from detector.diary import Diary
+from detector.diary import HistoryRow as HistoryRow
+from detector.family import Batch, Family, Learner, Outputs
 from detector.feeding import batches_ahead, timed
 from detector.order import steps_per_epoch
 from detector.run_directory import Run
-from detector.schedules import Course, Watched, after_epoch, learning_rate
+from detector.saving import Saved, Saver, State, is_kept
+from detector.schedules import Watched, after_epoch, learning_rate
 from detector.settings import Settings
 from detector.status import StatusFile
 from detector.steering import Requests
 from detector.stopping import Interrupted, StopRequest, stop_requests
+from detector.stretch import FIRST_ROW, course, on_data
 
-HistoryRow = Mapping[str, float | int | None]
+AT_THE_END: Final = (2.0,) * 300
+"""Pauses in seconds between the tries to save the end of a training on a full disk: ten minutes in all."""
+ON_A_STOP: Final = (1.0,) * 5
+"""The same where somebody waits for the training to stop."""
 
 
 class Watcher(Protocol):
@@ -47,87 +46,116 @@ class Watcher(Protocol):
         """Take note of something that the user should read."""
 
 
-def course(images: int, settings: Settings) -> Course:
-    """Return the steps of a training on so many images; every image is in exactly one step of each epoch."""
-    per_epoch = steps_per_epoch(images, settings.batch)
-    return Course(settings.total_steps or per_epoch * settings.epochs, per_epoch)
+class _LeftValidation(Exception):
+    """The training is to stop, and does not wait for the validation's end."""
 
 
 class Loop:
     """One training of one run in this process; `progress` is where it stands."""
 
     def __init__(
-        self, run: Run, family: Family, settings: Settings, watch: Watcher, budget: Budget | None = None
+        self,
+        run: Run,
+        family: Family,
+        settings: Settings,
+        watch: Watcher,
+        budget: Budget | None = None,
+        *,
+        data: str = "",
+        learner: Callable[[bool], Learner] | None = None,
     ) -> None:
-        """Build the model, and put it where the newest whole checkpoint stood; `budget` ends this process's work."""
+        """Build the model, and put it where the newest whole checkpoint stood.
+
+        `budget` ends this process's work; `data` is a word for the content of the family's data; `learner` makes the
+        model in training, with pretrained weights where it is given True.
+        """
         self.run, self.family, self.settings, self.watch = run, family, settings, watch
         self.budget, self.requests, self.status = budget or Budget(), Requests(run.path), StatusFile(run.path)
+        self.diary, self.saver, self.stop = Diary(run, watch.note), Saver(run.checkpoints), StopRequest()
         self.made = 0
-        self.course = course(family.images, settings)
-        smallest = family.images // self.course.per_epoch
-        if settings.accumulate > smallest:
-            raise UsageError(
-                f"settings: accumulate must be at most {smallest}, the images of the smallest step, got "
-                f"{settings.accumulate}"
-            )
+        _check_pieces(family, settings)
         remove_leftovers(run.checkpoints)
         begun = bool(steps_saved(run.checkpoints))
-        # A run that has begun needs no file of pretrained weights any more: its checkpoints hold them.
-        self.trainer = Trainer(family, settings, pretrained=not begun)
         if not begun and run.history():
             raise PpnlabError(
                 f"{run.checkpoints}: checkpoints must be there, for history.csv has epochs, got none; "
                 "copy them too, or start a new run"
             )
-        self.progress = self._restored() if begun else Progress()
+        # A run that has begun needs no file of pretrained weights any more: its checkpoints hold them.
+        self.trainer = (learner or self._trainer)(not begun)
+        self._begin(self._restored() if begun else Progress(), data)
+
+    def _trainer(self, pretrained: bool) -> Learner:
+        # It takes seconds to import.
+        from detector.engine import Trainer
+
+        return Trainer(self.family, self.settings, pretrained=pretrained)
 
     def _restored(self) -> Progress:
         newest = newest_checkpoint(self.run.checkpoints)
         for path, reason in newest.damaged.items():
             # Out of the way: the training will come to its step again, and save it.
             kept = set_aside(path)
-            self.run.event("checkpoint-damaged", reason=reason, kept_as=kept.name)
+            self.diary.event("checkpoint-damaged", reason=reason, kept_as=kept.name)
             self.watch.note(f"{reason}; it is kept as {kept.name}, going on from {newest.path.name}")
         self.trainer.load(newest.arrays)
-        progress = self._in_whole_epochs(newest.progress)
         best = newest.progress.best_step
         if best is None or checkpoint_path(self.run.checkpoints, best).exists():
-            return progress
+            return newest.progress
         # The best was removed for a better one that is damaged now: the next epoch's is the best there is.
-        self.run.event("best-lost", step=best)
-        return replace(progress, best_step=None, best_score=None)
+        self.diary.event("best-lost", step=best)
+        return replace(newest.progress, best_step=None, best_score=None)
 
-    def _in_whole_epochs(self, progress: Progress) -> Progress:
-        """Return the progress without the row of an epoch that `total_steps` cut off, where it goes on now."""
-        if progress.step >= self.course.total:
-            return progress
-        whole = tuple(row for row in progress.history if not int(row["step"] or 0) % self.course.per_epoch)
-        return replace(progress, history=whole)
+    def _begin(self, progress: Progress, data: str) -> None:
+        """Take up the training at `progress`, on data of this content."""
+        old = course(self.family.images, self.settings, progress)
+        if progress.step < old.total:
+            # Without the row of an epoch that `total_steps` cut off, where it goes on now.
+            whole = (row for row in progress.history if _step(row) <= old.begun_step or old.ends_epoch(_step(row)))
+            progress = replace(progress, history=tuple(whole))
+        self.progress = on_data(progress, data, steps_per_epoch(self.family.images, self.settings.batch))
+        self.course = course(self.family.images, self.settings, self.progress)
+        if self.course.begun_step != old.begun_step:
+            self._tell_new_data(progress)
+
+    def _tell_new_data(self, before: Progress) -> None:
+        epoch, images = self.course.begun_epoch + 1, self.family.images
+        self.diary.event("new-data", step=before.step, epoch=epoch, images=images, best_score=before.best_score)
+        self.watch.note(
+            f"step {before.step}: epoch {epoch} begins on the new data, with {images} images; the best score so far "
+            "was that of other images, and the next epoch's takes its place"
+        )
 
     def train(self) -> Progress:
         """Train to the last epoch and return the progress made.
 
         Raises:
             Interrupted: a signal or somebody asked for it, or the budget is used up; the state is saved.
-            PpnlabError: the loss is not finite, or a checkpoint could not be written; older ones are whole.
+            PpnlabError: the loss is not finite, or the last state could not be saved; older checkpoints are whole.
         """
         # What stands in the files beyond the checkpoint is done again: history.csv must not hold it twice.
-        self.run.write_history(self.progress.history)
-        if self._stands_still():
-            self._tell_standstill()
-            return self.progress
-        # Left for a training that had ended already.
-        self.requests.clear_stop()
-        with stop_requests() as stop:
+        self.diary.history(self.progress.history)
+        with self.saver, stop_requests() as self.stop:
+            if self._stands_still():
+                self._tell_standstill()
+                return self.progress
+            # Left for a training that had ended already.
+            self.requests.clear_stop()
+            if self._validation_is_owed():
+                self._end_epoch()
             while self.progress.step < self.course.total and not self._stands_still():
-                batches = batches_ahead(self.family.batch, self.progress.step, self.course.total, self.settings.loaders)
+                batches = batches_ahead(self._batch, self.progress.step, self.course.total, self.settings.loaders)
                 try:
-                    self._steps(batches, stop)
+                    self._steps(batches)
                 finally:
                     batches.close()  # type: ignore[attr-defined]
+            self._take_note(wait=True)
         return self.progress
 
-    def _steps(self, batches: Iterator[Batch], stop: StopRequest) -> None:
+    def _batch(self, step: int) -> Batch:
+        return self.family.batch(self.course.place(step))
+
+    def _steps(self, batches: Iterator[Batch]) -> None:
         """Make all steps, or those before a change of settings, after which the steps are to be planned anew."""
         last = time.monotonic()
         for batch, waited in timed(batches):
@@ -140,8 +168,9 @@ class Loop:
                 so_far, seconds=so_far.seconds + now - last, data_seconds=so_far.data_seconds + waited
             )
             last = now
+            self._take_note(wait=False)
             done = self.progress.step
-            if done % self.course.per_epoch == 0 or done == self.course.total:
+            if self.course.ends_epoch(done) or done == self.course.total:
                 self._end_epoch()
                 last = time.monotonic()
                 if self._stands_still():
@@ -150,39 +179,51 @@ class Loop:
             elif self.settings.save_steps and done % self.settings.save_steps == 0:
                 self._save()
             self.status.training(self.progress, self.course)
-            if done < self.course.total and (reason := self._why_stop(stop)):
-                path = self._save()
-                self.run.event("interrupted", reason=reason, signal=stop.signal, step=done)
-                self.requests.clear_stop()
-                raise Interrupted(f"{reason}; step {done} is saved in {path}")
+            if done < self.course.total and (reason := self._why_stop()):
+                self._leave(reason)
 
-    def _why_stop(self, stop: StopRequest) -> str | None:
+    def _why_stop(self) -> str | None:
         """Return why the training is to be stopped after this step, in words, or None."""
-        if stop:
-            return f"{stop.signal} came"
-        asked = self.requests.stop()
-        if asked == "now" or (asked and self.progress.step % self.course.per_epoch == 0):
-            return "`ppnlab stop` asked for it"
+        if reason := self._why_stop_at_once():
+            return reason
+        if self.requests.stop() and self.course.ends_epoch(self.progress.step):
+            return _ASKED
         return self.budget.spent(self.made)
+
+    def _why_stop_at_once(self) -> str | None:
+        if self.stop:
+            return f"{self.stop.signal} came"
+        return _ASKED if self.requests.stop() == "now" else None
+
+    def _leave(self, reason: str) -> None:
+        """Save where the training stands and stop it.
+
+        Raises:
+            Interrupted: it is saved.
+            PpnlabError: it could not be.
+        """
+        step = self.progress.step
+        path = self._save_surely(ON_A_STOP)
+        self.diary.event("interrupted", reason=reason, signal=self.stop.signal, step=step)
+        self.requests.clear_stop()
+        raise Interrupted(f"{reason}; step {step} is saved in {path}")
 
     def _follow(self) -> bool:
         """Change the settings as somebody asked while the training went, and return whether any changed."""
-        changed = False
+        before = self.settings
         for change in self.requests.changes():
             try:
                 new = self.requests.applied(self.settings, change)
                 self._check_end(new)
-            except UsageError as error:
-                self.run.event("change-refused", step=self.progress.step, reason=str(error))
-                self.watch.note(f"{error}; nothing changed")
-            else:
-                changed |= new != self.settings
                 self._change(new)
+            except PpnlabError as error:
+                self.diary.event("change-refused", step=self.progress.step, reason=str(error))
+                self.watch.note(f"{error}; nothing changed")
             self.requests.done(change.file)
-        return changed
+        return self.settings != before
 
     def _check_end(self, new: Settings) -> None:
-        total = course(self.family.images, new).total
+        total = course(self.family.images, new, self.progress).total
         if total <= self.progress.step:
             raise UsageError(f"set: the end must lie behind step {self.progress.step}, got {total} steps in all")
 
@@ -192,11 +233,11 @@ class Loop:
         if not values:
             return
         # Saved first: a resume that had to go back would make older steps with the new settings.
-        self._save()
+        self._save_surely(())
         self.run.write_config({**self.run.config(), "settings": after})
-        self.run.event("changed", step=self.progress.step, settings=values)
+        self.diary.event("changed", step=self.progress.step, settings=values)
         self.watch.note(f"step {self.progress.step}: {', '.join(f'{name}={value}' for name, value in values.items())}")
-        self.settings, self.course = new, course(self.family.images, new)
+        self.settings, self.course = new, course(self.family.images, new, self.progress)
 
     def _step(self, batch: Batch) -> None:
         before = self.progress
@@ -211,7 +252,8 @@ class Loop:
         self.watch.step(self.progress.step, self.course.total, images, losses)
 
     def _rate(self, step: int) -> float:
-        return learning_rate(self.settings, step, self.course, Watched.from_json(self.progress.watched))
+        watched = Watched.from_json(self.progress.watched)
+        return learning_rate(self.settings, self.course.place(step), self.course.even(), watched)
 
     def _refuse_or_skip(self, losses: Mapping[str, float]) -> None:
         """Take note of a step whose update was not made, where that is allowed.
@@ -221,7 +263,7 @@ class Loop:
         """
         before = self.progress
         told = {name: str(value) for name, value in losses.items()}
-        self.run.event("loss-not-finite", step=before.step, losses=told)
+        self.diary.event("loss-not-finite", step=before.step, losses=told)
         if before.skipped >= self.settings.skip_bad_steps:
             raise PpnlabError(
                 f"{self.run.path}: step {before.step}: loss must be finite, got {losses['loss']}; the checkpoints are "
@@ -234,7 +276,7 @@ class Loop:
     def _stands_still(self) -> bool:
         """Return whether the training is over before its last step, for the validation score rises no more."""
         wanted, done = self.settings.early_stop, self.progress
-        since = done.step - (done.best_step or 0)
+        since = done.step - max(done.best_step or 0, self.course.begun_step)
         return bool(wanted) and bool(done.history) and since >= wanted * self.course.per_epoch
 
     def _tell_standstill(self) -> None:
@@ -242,12 +284,27 @@ class Loop:
         best = f"the best is step {done.best_step}" if done.best_step else "there was none"
         self.watch.note(f"no better validation score in early_stop={self.settings.early_stop} epochs; {best}")
 
+    def _validation_is_owed(self) -> bool:
+        """Return whether the training was stopped between the last step of an epoch and the end of its validation."""
+        step, history = self.progress.step, self.progress.history
+        told = _step(history[-1]) if history else 0
+        return told < step and (self.course.ends_epoch(step) or step == self.course.total > self.course.begun_step)
+
+    def _predict(self, pictures: NDArray[Any]) -> Outputs:
+        # Somebody who stops a training does not want to wait for thousands of images.
+        if self._why_stop_at_once():
+            raise _LeftValidation
+        return self.trainer.predict(pictures)
+
     def _end_epoch(self) -> None:
         done = self.progress
         self.status.validating(done, self.course)
-        scores = self.family.monitor(self.trainer.predict)
+        try:
+            scores = self.family.monitor(self._predict)
+        except _LeftValidation:
+            return self._leave(f"{self._why_stop_at_once()} in the validation, which a resume will make")
         row: dict[str, float | int | None] = {
-            "epoch": -(-done.step // self.course.per_epoch),
+            "epoch": self.course.epoch(done.step),
             "step": done.step,
             "learning_rate": self._rate(done.step - 1),
             **{name: value / done.images for name, value in (done.sums or {}).items()},
@@ -256,28 +313,91 @@ class Loop:
             "images_per_second": round(done.images / done.seconds, 3) if done.seconds else None,
             "data_wait": round(done.data_seconds / done.seconds, 4) if done.seconds else None,
         }
-        score = scores[BEST_BY]
-        better = score is not None and (done.best_score is None or score > done.best_score)
-        best = {"best_step": done.step, "best_score": score} if better else {}
-        history = (*done.history, row)
-        self.progress = replace(done, history=history, **best)  # type: ignore[arg-type]
-        if done.step % self.course.per_epoch == 0:
-            watched = after_epoch(self.settings, Watched.from_json(done.watched), score, done.step, self.course)
-            # An epoch that `total_steps` cut off keeps its sums: a longer training would go on with it.
-            begun = {"images": 0, "seconds": 0.0, "data_seconds": 0.0, "sums": None, "watched": asdict(watched)}
-            self.progress = replace(self.progress, **begun)  # type: ignore[arg-type]
-        over = done.step == self.course.total or self._stands_still()
-        if better or over or len(history) % self.settings.save_every == 0:
-            self._save()
-        self.run.write_history(history)
-        self.run.log(", ".join(f"{name} {_short(value)}" for name, value in row.items()))
+        better = self._count(row, scores[self.family.best_by])
+        self._save_epoch(row, better)
+        self.diary.history(self.progress.history)
+        self.diary.log(", ".join(f"{name} {_short(value)}" for name, value in row.items()))
         self.watch.epoch(row)
+        return None
 
-    def _save(self) -> Path:
-        path = save_checkpoint(self.run.checkpoints, self.trainer.arrays(), self.progress)
-        for old in surplus(self.run.checkpoints, self.settings.keep, self.progress.best_step):
-            remove_checkpoint(old)
-        return path
+    def _count(self, row: HistoryRow, score: float | None) -> bool:
+        """Take an epoch's row and score into the progress, and return whether the score is the best so far."""
+        done = self.progress
+        better = score is not None and (done.best_score is None or score > done.best_score)
+        new: dict[str, Any] = {"best_step": done.step, "best_score": score} if better else {}
+        if self.course.ends_epoch(done.step):
+            # An epoch that `total_steps` cut off keeps its sums: a longer training would go on with it.
+            watched, place = Watched.from_json(done.watched), self.course.place(done.step)
+            watched = after_epoch(self.settings, watched, score, place, self.course.even())
+            new |= {**FIRST_ROW, "watched": asdict(watched)}
+        self.progress = replace(done, history=(*done.history, row), **new)
+        return better
+
+    def _save_epoch(self, row: HistoryRow, better: bool) -> None:
+        if self.progress.step == self.course.total or self._stands_still():
+            self._save_surely(AT_THE_END)
+        elif better or is_kept(row, self.settings) or len(self.progress.history) % self.settings.save_every == 0:
+            self._save()
+
+    def _save(self) -> None:
+        """Begin to save where the training stands, while it goes on."""
+        self._take_note(wait=True)
+        self.saver.begin(State(self.trainer.arrays(), self.progress), self.settings)
+
+    def _save_surely(self, pauses: Sequence[float]) -> Path:
+        """Save where the training stands, trying again after each of `pauses` seconds, and return where it lies.
+
+        Raises:
+            PpnlabError: the disk did not take it.
+        """
+        self._take_note(wait=True)
+        state, came = State(self.trainer.arrays(), self.progress), self.stop.signal
+        for pause in (*pauses, None):
+            saved = self.saver.save(state, self.settings)
+            self._tell(saved)
+            if saved.failure is None:
+                break
+            if pause is None or self.stop.signal != came:
+                raise PpnlabError(
+                    f"{saved.failure}; the checkpoints before it are whole: free some space, and "
+                    f"`ppnlab resume {shlex.quote(str(self.run.path))}` makes the steps since the newest of them again"
+                ) from saved.failure
+            time.sleep(pause)
+        return checkpoint_path(self.run.checkpoints, saved.step)
+
+    def _take_note(self, *, wait: bool) -> None:
+        """Tell how the save under way ended, if it did; `wait` until it has."""
+        saved = self.saver.ended(wait=wait)
+        if saved is not None:
+            self._tell(saved)
+
+    def _tell(self, saved: Saved) -> None:
+        """Tell of a save that failed, and of the first that works again."""
+        failed_before = self.status.warning
+        self.status.warning = None if saved.failure is None else str(saved.failure)
+        if saved.failure is not None and not failed_before:
+            self.diary.event("checkpoint-failed", step=saved.step, reason=str(saved.failure))
+            self.watch.note(f"{saved.failure}; older ones are whole, and the training tries again at the next one")
+        elif saved.failure is None and failed_before:
+            self.diary.event("checkpoint-saved", step=saved.step)
+            self.watch.note(f"step {saved.step} is saved again")
+        self.diary.write()
+
+
+_ASKED: Final = "`ppnlab stop` asked for it"
+
+
+def _check_pieces(family: Family, settings: Settings) -> None:
+    smallest = family.images // steps_per_epoch(family.images, settings.batch)
+    if settings.accumulate > smallest:
+        raise UsageError(
+            f"settings: accumulate must be at most {smallest}, the images of the smallest step, got "
+            f"{settings.accumulate}"
+        )
+
+
+def _step(row: HistoryRow) -> int:
+    return int(row["step"] or 0)
 
 
 def _short(value: float | int | None) -> str:

@@ -11,14 +11,17 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from io import RawIOBase
 from pathlib import Path
-from typing import Any, BinaryIO, Final
+from typing import Any, Final
 
 from annotations.errors import PpnlabError, UsageError
 from annotations.whole import is_free, whole_directory, write_whole
 from detector.run_lock import locked
 
 CONFIG: Final = "config.json"
+EVENTS: Final = "events.jsonl"
+LOG: Final = "log.txt"
 SCHEMA: Final = 1
 _CONTENT: Final = {"settings": dict, "classes": list, "parts": dict, "dataset": dict}
 
@@ -73,31 +76,38 @@ class Run:
 
     def event(self, kind: str, **details: Any) -> None:  # noqa: ANN401
         """Append one line to events.jsonl: what happened, when, where, and its details."""
-        now = datetime.now(UTC).isoformat(timespec="seconds")
-        line = {"time": now, "event": kind, "host": platform.node(), "pid": os.getpid(), **details}
-        self._append("events.jsonl", json.dumps(line))
+        self.append(EVENTS, event_line(kind, details))
+
+    def events(self) -> list[dict[str, Any]]:
+        """Return the events that can be read, in the order in which they happened."""
+        try:
+            lines = (self.path / EVENTS).read_text(encoding="utf-8", errors="replace").splitlines()
+        except OSError:
+            return []
+        found = []
+        for line in lines:
+            # A process that was killed may have left half a line.
+            with contextlib.suppress(ValueError):
+                event = json.loads(line)
+                found += [event] if isinstance(event, dict) and "event" in event else []
+        return found
 
     def last_event(self) -> str | None:
         """Return the kind of the last event that can be read, or None."""
-        try:
-            lines = (self.path / "events.jsonl").read_text(encoding="utf-8").splitlines()
-        except OSError:
-            return None
-        for line in reversed(lines):
-            # A process that was killed may have left half a line.
-            with contextlib.suppress(ValueError, KeyError, TypeError):
-                return str(json.loads(line)["event"])
-        return None
+        events = self.events()
+        return str(events[-1]["event"]) if events else None
 
-    def log(self, text: str) -> None:
-        """Append one line with the time to log.txt."""
-        self._append("log.txt", f"{time.strftime('%Y-%m-%d %H:%M:%S')} {text}")
-
-    def _append(self, name: str, line: str) -> None:
-        with _writing(self.path / name) as file, file.open("ab+") as handle:
+    def append(self, name: str, line: str) -> None:
+        """Append one line to a file of the run, whole or not at all."""
+        with _writing(self.path / name) as file, file.open("ab+", buffering=0) as handle:
+            size = handle.seek(0, os.SEEK_END)
             # A process that was killed while it wrote leaves half a line, which must not spoil the next.
-            torn = handle.seek(0, os.SEEK_END) > 0 and _last_byte(handle) != b"\n"
-            handle.write(b"\n" * torn + f"{line}\n".encode())
+            torn = size > 0 and _last_byte(handle) != b"\n"
+            try:
+                _write_all(handle, b"\n" * torn + f"{line}\n".encode())
+            except OSError:
+                handle.truncate(size)
+                raise
 
     def write_history(self, rows: Sequence[Mapping[str, float | int | None]]) -> None:
         """Write history.csv whole: one row an epoch, empty where a number does not exist; no file without rows."""
@@ -140,9 +150,26 @@ class Run:
             yield
 
 
-def _last_byte(handle: BinaryIO) -> bytes:
+def event_line(kind: str, details: Mapping[str, Any]) -> str:
+    """Return the line of an event that happened now, in this process."""
+    now = datetime.now(UTC).isoformat(timespec="seconds")
+    return json.dumps({"time": now, "event": kind, "host": platform.node(), "pid": os.getpid(), **details})
+
+
+def log_line(text: str) -> str:
+    """Return a line of the log with the time of now."""
+    return f"{time.strftime('%Y-%m-%d %H:%M:%S')} {text}"
+
+
+def _last_byte(handle: RawIOBase) -> bytes | None:
     handle.seek(-1, os.SEEK_END)
     return handle.read(1)
+
+
+def _write_all(handle: RawIOBase, data: bytes) -> None:
+    # A disk that fills up takes the first part without a word.
+    while data:
+        data = data[handle.write(data) or 0 :]
 
 
 @contextlib.contextmanager

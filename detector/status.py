@@ -27,6 +27,7 @@ class StatusFile:
     def __init__(self, run: Path, every: float = _EVERY) -> None:
         """Write at most every `every` seconds."""
         self.path, self.every = run / FILE, every
+        self.warning: str | None = None
         self._written = float("-inf")
         self._last: tuple[float, int] | None = None
         self._seconds_a_step: float | None = None
@@ -59,6 +60,7 @@ class StatusFile:
             "seconds_a_step": self._seconds_a_step,
             "seconds_left": left,
             "data_wait": done.data_seconds / done.seconds if done.seconds else None,
+            "warning": self.warning,
             "time": time.time(),
         }
         with contextlib.suppress(OSError):
@@ -71,7 +73,8 @@ class RunStatus:
 
     `state` is training, validating, stopped, finished or new; `owner` the process that works on it; `ap` the last
     validation AP@[.5:.95] and `best_ap` the best; `seconds_left` counts training steps alone; `data_wait` is the share
-    of their time in which they wait for pictures; `checkpoint_age` is in seconds.
+    of their time in which they wait for pictures; `checkpoint_age` is in seconds; `warning` says in spite of what the
+    training goes on.
     """
 
     run: str
@@ -88,6 +91,7 @@ class RunStatus:
     data_wait: float | None
     checkpoint: int | None
     checkpoint_age: float | None
+    warning: str | None
 
     def to_json(self) -> dict[str, Any]:
         """Return the status, ready for JSON."""
@@ -122,6 +126,7 @@ class RunStatus:
             data_wait=_data_wait(told if owner else {}, history),
             checkpoint=saved,
             checkpoint_age=None if saved is None else _age(checkpoint_path(run.checkpoints, saved)),
+            warning=told.get("warning") if owner else None,
         )
 
 

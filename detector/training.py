@@ -4,6 +4,8 @@ The network is imported only when everything else was found in order: it takes s
 """
 
 import contextlib
+import hashlib
+import json
 import os
 import platform
 import shlex
@@ -18,7 +20,7 @@ from annotations.errors import PpnlabError, UsageError
 from annotations.tables import BoxDataset
 from detector.backend import load_backend, use_device
 from detector.budget import Budget
-from detector.checkpoint import steps_saved
+from detector.checkpoint import Progress, checkpoint_path, steps_saved, told_progress
 from detector.order import steps_per_epoch
 from detector.picture_cache import picture_cache
 from detector.pretrained import weight_arrays
@@ -26,6 +28,7 @@ from detector.run_directory import Run, create_run
 from detector.sampling import image_weights, sampling_text
 from detector.settings import APPLICATIONS, Settings
 from detector.stopping import Interrupted
+from detector.stretch import course, on_data
 
 if TYPE_CHECKING:
     from detector.loop import Watcher
@@ -84,10 +87,13 @@ def go_on(
     monitor: "Monitor",
     watch: "Watcher",
     budget: Budget | None = None,
+    *,
+    accept_new_data: bool = False,
 ) -> Trained:
     """Go on with a run from its newest whole checkpoint, with `changes` to its settings where they are allowed.
 
-    `dataset` says where the data lies now, should it have moved; it must be the same data.
+    `dataset` says where the data lies now, should it have moved; it must be the same data, unless `accept_new_data`:
+    then an epoch begins on what it holds now.
 
     Raises:
         UsageError: a change is not allowed on a resume, or not a setting.
@@ -103,14 +109,33 @@ def go_on(
         _check_changes(old, new)
         place = dataset or dataset_of(at, config)
         data = _training_data(place)
-        check_data(place, config)
+        found = _dataset_entry(place, run, data)
+        if accept_new_data:
+            check_classes(place, config)
+        else:
+            check_data(place, config)
         _check_pictures(data)
-        _check_length(at, data, new)
+        _check_length(at, data, new, found["hashes"])
         _check_use(data, new)
-        if new != old or dataset:
-            at.write_config({**config, "settings": new.to_json(), "dataset": _dataset_entry(place, run)})
-            at.event("changed", settings={k: v for k, v in new.to_json().items() if v != old.to_json()[k]})
+        _keep(at, config, new, found)
+        for name, (before, now) in _changed_versions(config).items():
+            watch.note(f"{name} was {before} when the run was trained before, and is {now}: the bits may differ")
         return _train(at, data, new, monitor, watch, "resumed", budget)
+
+
+def _keep(run: Run, config: Mapping[str, Any], settings: Settings, dataset: Mapping[str, Any]) -> None:
+    """Write down in the run what a resume changes, and what changed around it."""
+    old, new = settings_of(config).to_json(), settings.to_json()
+    step, before, versions = max(steps_saved(run.checkpoints), default=0), config["dataset"], _changed_versions(config)
+    now = {**config, "settings": new, "dataset": dict(dataset), "versions": _versions()}
+    if now != config:
+        run.write_config(now)
+    if values := {name: value for name, value in new.items() if value != old[name]}:
+        run.event("changed", step=step, settings=values)
+    if dataset["hashes"] != before["hashes"]:
+        run.event("data-changed", step=step, old=before, new=dataset)
+    if versions:
+        run.event("versions-changed", step=step, versions={name: list(pair) for name, pair in versions.items()})
 
 
 def _check_weights(settings: Settings) -> None:
@@ -168,7 +193,7 @@ def _train(
     family = box_family(settings, data, monitor, picture_cache(settings, data.root, watch.note))
     if settings.sampling:
         watch.note(sampling_text(family.train.images, settings.sampling))
-    loop = Loop(run, family, settings, watch, budget)
+    loop = Loop(run, family, settings, watch, budget, data=_word(run.config()["dataset"]["hashes"]))
     run.event(event, step=loop.progress.step, of=loop.course.total)
     try:
         done = loop.train()
@@ -179,7 +204,7 @@ def _train(
         with contextlib.suppress(PpnlabError):
             run.event("failed", step=loop.progress.step, error=repr(error))
         raise
-    run.event(
+    loop.diary.event(
         "finished", step=done.step, **({"early_stop": settings.early_stop} if done.step < loop.course.total else {})
     )
     return Trained(run, len(done.history), done.best_step, done.best_score)
@@ -227,14 +252,47 @@ def _config(place: Path, run: Path, settings: Settings, data: BoxDataset, comman
         "settings": settings.to_json(),
         "classes": list(data.classes),
         "parts": dict(data.parts),
-        "dataset": _dataset_entry(place, run),
-        "versions": {"python": platform.python_version(), **{name: version(name) for name in _PACKAGES}},
+        "dataset": _dataset_entry(place, run, data),
+        "versions": _versions(),
     }
 
 
-def _dataset_entry(place: Path, run: Path) -> dict[str, Any]:
+def _dataset_entry(place: Path, run: Path, data: BoxDataset) -> dict[str, Any]:
+    splits, boxes = (data.split(name) for name in ("train", "val")), len(data.annotations)
+    train, val = (len(part.images) for part in splits)
     # Relative, so that run and dataset can be moved to another machine together.
-    return {"path": Path(os.path.relpath(place, run)).as_posix(), "hashes": table_hashes(place)}
+    path = Path(os.path.relpath(place, run)).as_posix()
+    return {"path": path, "hashes": table_hashes(place), "counts": {"train": train, "val": val, "boxes": boxes}}
+
+
+def _word(hashes: Mapping[str, str]) -> str:
+    """Return a word for the content of a dataset with these hashes."""
+    return hashlib.sha256(json.dumps(hashes, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def _versions() -> dict[str, str]:
+    """Return what the bits of a result depend on, beside the run: the programs, and the kind of processor."""
+    return {
+        "python": platform.python_version(),
+        **{name: version(name) for name in _PACKAGES},
+        "processor": _processor(),
+    }
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return platform.processor() or platform.machine()
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.machine()
+
+
+def _changed_versions(config: Mapping[str, Any]) -> dict[str, tuple[str, str]]:
+    """Return by name what a run was trained with before and is not now: (before, now)."""
+    known, now = config.get("versions"), _versions()
+    known = known if isinstance(known, dict) else {}
+    return {name: (str(known[name]), now[name]) for name in now if name in known and known[name] != now[name]}
 
 
 def _check_changes(old: Settings, new: Settings) -> None:
@@ -248,25 +306,48 @@ def _check_changes(old: Settings, new: Settings) -> None:
 
 
 def check_data(place: Path, config: Mapping[str, Any]) -> None:
-    """Check that the dataset is the one that the run began with: the same images, boxes, classes and splits.
+    """Check that the dataset is the one that the run was trained with: the same images, boxes, classes and splits.
 
     Raises:
         PpnlabError: it is another.
     """
-    known, found = config["dataset"]["hashes"], table_hashes(place)
-    if changed := [name for name in known if found.get(name) != known[name]]:
+    if changed := _changed_tables(place, config):
         raise PpnlabError(
             f"{place}: dataset must be the one that the run began with, got another {', '.join(changed)} "
-            "(images, boxes or splits were changed since); start a new run with `ppnlab train`"
+            "(images, boxes or splits were changed since); start a new run with `ppnlab train`, or train on with what "
+            "it holds now: `ppnlab resume --accept-new-data`"
         )
 
 
-def _check_length(run: Run, data: BoxDataset, settings: Settings) -> None:
+def check_classes(place: Path, config: Mapping[str, Any]) -> None:
+    """Check that the dataset has the classes and parts that the run's network was built for.
+
+    Raises:
+        PpnlabError: it has others.
+    """
+    if "classes" in _changed_tables(place, config):
+        raise PpnlabError(
+            f"{place}: classes must be {', '.join(config['classes'])}, with the same parts, got others: the network "
+            "was built for them; start a new run with `ppnlab train`"
+        )
+
+
+def _changed_tables(place: Path, config: Mapping[str, Any]) -> list[str]:
+    known, found = config["dataset"]["hashes"], table_hashes(place)
+    return [name for name in known if found.get(name) != known[name]]
+
+
+def _check_length(run: Run, data: BoxDataset, settings: Settings, hashes: Mapping[str, str]) -> None:
     done = max(steps_saved(run.checkpoints), default=0)
-    per_epoch = steps_per_epoch(len(data.images.rows_of("train")), settings.batch)
-    if settings.total_steps and settings.total_steps < done:
-        raise UsageError(f"--set: total_steps must be at least {done} (done already), got {settings.total_steps}")
-    if not settings.total_steps and per_epoch * settings.epochs < done:
+    images, before = len(data.images.rows_of("train")), told_progress(checkpoint_path(run.checkpoints, done))
+    progress = on_data(before or Progress(step=done), _word(hashes), steps_per_epoch(images, settings.batch))
+    way = course(images, settings, progress)
+    new_data = way.begun_step == done > 0
+    least = way.begun_epoch + 1 if new_data else way.epoch(done)
+    if settings.total_steps and settings.total_steps < done + new_data:
         raise UsageError(
-            f"--set: epochs must be at least {-(-done // per_epoch)} (begun already), got {settings.epochs}"
+            f"--set: total_steps must be at least {done + new_data} ({done} are done), got {settings.total_steps}"
         )
+    if not settings.total_steps and settings.epochs < least:
+        begun = f"{way.begun_epoch} are finished" if new_data else "begun already"
+        raise UsageError(f"--set: epochs must be at least {least} ({begun}), got {settings.epochs}")

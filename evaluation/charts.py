@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from annotations.palette import BLUE, GREEN, ORANGE, PURPLE, SKY, VERMILION, hexadecimal
+from evaluation.course_marks import draw_marks
 from evaluation.curves import Curve
 
 if TYPE_CHECKING:
@@ -79,11 +80,16 @@ def precision_recall_chart(name: str, lines: Sequence[CurveLine]) -> str:
 
 
 def history_chart(
-    title: str, epoch: Sequence[object], series: Mapping[str, Sequence[object]], *, share: bool = False
+    title: str,
+    epoch: Sequence[object],
+    series: Mapping[str, Sequence[object]],
+    *,
+    share: bool = False,
+    marks: Sequence[tuple[float, str]] = (),
 ) -> str:
     """Return the chart of some columns of a training's history over its epochs; cells that are no number are left out.
 
-    `share` says that the values lie in [0, 1], all of which is then shown.
+    `share` says that the values lie in [0, 1], all of which is then shown; `marks` are changes on the way, by epoch.
     """
     from matplotlib.ticker import MaxNLocator
 
@@ -99,8 +105,37 @@ def history_chart(
             axes.plot(x[known], y[known], style, color=colour, linewidth=1.8, label=name, marker=marker, markersize=4)
         if share:
             axes.set(ylim=(-0.02, 1.04))
+        draw_marks(axes, marks)
         axes.set(xlabel="epoch")
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.legend(loc="best")
+
+    return _svg(title, draw)
+
+
+def threshold_chart(
+    title: str,
+    axes_names: tuple[str, str],
+    thresholds: Sequence[float],
+    lines: Mapping[str, Sequence[float | None]],
+    *,
+    levels: Mapping[str, float | None] | None = None,
+    share: bool = True,
+) -> str:
+    """Return the chart of a figure over thresholds, a line for each split; `axes_names` are those of x and y.
+
+    `levels` gives splits a faint horizontal line; `share` shows all of [0, 1], in which the figure lies.
+    """
+
+    def draw(axes: "Axes") -> None:
+        for split, values in lines.items():
+            colour, style, marker = _STYLES.get(split, _OTHER_STYLE)
+            level = (levels or {}).get(split)
+            if level is not None:
+                axes.axhline(level, color=colour, linestyle=style, linewidth=1, alpha=0.5)
+            axes.plot(thresholds, numbers(values), style, color=colour, marker=marker, markersize=4, label=split)
+        axes.set(xlim=(-0.02, 1.02), xlabel=axes_names[0], ylabel=axes_names[1])
+        axes.set_ylim(*((-0.02, 1.04) if share else (0, None)))
         axes.legend(loc="best")
 
     return _svg(title, draw)

@@ -54,6 +54,7 @@ class PageSettings:
     """What the page shows beside the figures.
 
     `history` maps the columns of a training's history (`epoch` and others) to their values, None for no history;
+    `marks` are what was changed on its way, by epoch;
     `gallery_splits` are the splits whose worst images are shown (None: test, or the last one there is), `gallery` how
     many of each, `gallery_of_kind` how many more of each kind of error; `facts` are rows for the list of how the
     figures were made (the command, the run, the date).
@@ -61,6 +62,7 @@ class PageSettings:
 
     title: str = "Detection report"
     history: Mapping[str, Sequence[object]] | None = None
+    marks: Sequence[tuple[float, str]] = ()
     gallery_splits: Sequence[str] | None = None
     gallery: int = 12
     gallery_of_kind: int = 4
@@ -143,7 +145,7 @@ def _page_html(
         confusions=confusions(metrics),
         cost_chart=_cost_chart(errors),
         calibration_chart=_calibration_chart(metrics),
-        histories=_history_charts(page.history or {}),
+        histories=_history_charts(page.history or {}, page.marks),
         galleries=galleries,
         pictures=pictures_of(dataset, shown),
         facts={**page.facts, **versions()},
@@ -171,7 +173,7 @@ def _class_charts(dataset: BoxDataset, metrics: Metrics) -> dict[str, str]:
     return charts
 
 
-def _history_charts(history: Mapping[str, Sequence[object]]) -> list[str]:
+def _history_charts(history: Mapping[str, Sequence[object]], marks: Sequence[tuple[float, str]]) -> list[str]:
     """Return the charts of losses and of APs over the epochs; a history without them gives none."""
     epoch = history.get("epoch", ())
     for name, values in history.items():
@@ -181,7 +183,7 @@ def _history_charts(history: Mapping[str, Sequence[object]]) -> list[str]:
     losses = {name: values for name, values in drawable.items() if "loss" in name}
     precisions = {name: values for name, values in drawable.items() if _names_precision(name)}
     titled = (("Loss over epochs", losses, False), ("AP over epochs", precisions, True))
-    return [history_chart(title, epoch, series, share=share) for title, series, share in titled if series]
+    return [history_chart(title, epoch, series, share=share, marks=marks) for title, series, share in titled if series]
 
 
 def _names_precision(name: str) -> bool:

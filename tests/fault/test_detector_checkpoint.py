@@ -135,9 +135,9 @@ def test_a_damaged_one_set_aside_makes_room_and_is_kept(tmp_path: Path) -> None:
 
 def test_surplus_spares_the_newest_and_the_best(tmp_path: Path) -> None:
     saved(tmp_path, 1, 2, 3, 4, 5)
-    assert list(surplus(tmp_path, 2, 2)) == [checkpoint_path(tmp_path, step) for step in (1, 3)]
-    assert list(surplus(tmp_path, 1, None)) == [checkpoint_path(tmp_path, step) for step in (1, 2, 3, 4)]
-    assert list(surplus(tmp_path, 9, 1)) == []
+    assert list(surplus(tmp_path, 2, {2})) == [checkpoint_path(tmp_path, step) for step in (1, 3)]
+    assert list(surplus(tmp_path, 1, ())) == [checkpoint_path(tmp_path, step) for step in (1, 2, 3, 4)]
+    assert list(surplus(tmp_path, 9, {1})) == []
 
 
 def test_steps_saved_passes_over_what_is_no_checkpoint(tmp_path: Path) -> None:

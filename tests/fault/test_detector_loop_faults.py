@@ -2,7 +2,6 @@
 
 import json
 import os
-import resource
 import shutil
 import signal
 import subprocess
@@ -80,20 +79,24 @@ def test_a_stop_in_mid_epoch_changes_nothing(tmp_path: Path, straight: Path) -> 
     with pytest.raises(Interrupted, match=r"SIGTERM came; step 5 is saved in .*step-00000005"):
         train(path, at(5, lambda: os.kill(os.getpid(), signal.SIGTERM)))
     assert history(path)["epoch"] == [1]
-    # And once more, just as the epoch ends.
-    with pytest.raises(Interrupted, match="step 6 is saved"):
+    # And once more, just as the epoch ends: its validation is left to the resume.
+    with pytest.raises(Interrupted, match="SIGINT came in the validation, .*; step 6 is saved"):
         train(path, at(6, lambda: os.kill(os.getpid(), signal.SIGINT)))
-    assert history(path)["epoch"] == [1, 2]
+    assert history(path)["epoch"] == [1]
     watch = Watch()
     train(path, watch)
     assert len(watch.losses) == 3
-    assert [row["epoch"] for row in watch.rows] == [3]
+    assert [row["epoch"] for row in watch.rows] == [2, 3]
     assert_ended_alike(path, straight)
     assert events(path) == ["interrupted", "interrupted"]
 
 
-def test_a_stop_at_the_last_step_is_no_interruption(tmp_path: Path, straight: Path) -> None:
-    train(tmp_path / "run", at(9, lambda: os.kill(os.getpid(), signal.SIGTERM)))
+def test_a_stop_at_the_last_step_leaves_its_validation_to_the_resume(tmp_path: Path, straight: Path) -> None:
+    with pytest.raises(Interrupted, match="in the validation, .*; step 9 is saved"):
+        train(tmp_path / "run", at(9, lambda: os.kill(os.getpid(), signal.SIGTERM)))
+    watch = Watch()
+    train(tmp_path / "run", watch)
+    assert watch.losses == []
     assert_ended_alike(tmp_path / "run", straight)
 
 
@@ -195,23 +198,6 @@ def test_a_checkpoint_of_another_network_is_an_error(tmp_path: Path, straight: P
         Loop(Run(path), Wider(SETTINGS), SETTINGS, Watch())
 
 
-def test_a_disk_that_fills_up_costs_the_steps_since_the_last_checkpoint(tmp_path: Path, straight: Path) -> None:
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    path = tmp_path / "run"
-
-    def fill() -> None:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (4_000, before[1]))
-
-    try:
-        with pytest.raises(PpnlabError, match="step-00000006: checkpoint must be writable, got File too large"):
-            train(path, at(5, fill))
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
-    assert steps_saved(path / "checkpoints") == [3]
-    train(path)
-    assert_ended_alike(path, straight)
-
-
 def test_a_loss_that_is_no_number_stops_with_the_checkpoints_as_they_were(tmp_path: Path) -> None:
     path = tmp_path / "run"
     with pytest.raises(PpnlabError, match=r"step 4: loss must be finite, got inf; .*Try a lower learning_rate"):
@@ -281,6 +267,7 @@ def test_a_kill_at_the_worst_moments_changes_nothing(tmp_path: Path, straight: P
     assert len(ended) == 5
     for name in ended:
         saved = steps_saved(tmp_path / name / "checkpoints")
-        assert saved in ([3], [3, 6]), name
+        # A save goes on beside the steps: a kill may come before its end.
+        assert saved in ([], [3], [3, 6]), name
         train(tmp_path / name)
         assert_ended_alike(tmp_path / name, straight)

@@ -122,7 +122,7 @@ def test_events_are_one_line_each_and_say_who_and_when(tmp_path: Path) -> None:
 
 def test_a_run_that_cannot_be_written_is_the_runs_fault(tmp_path: Path) -> None:
     run = Run(tmp_path / "gone")
-    for write in (lambda: run.event("x"), lambda: run.log("x"), lambda: run.locked().__enter__()):
+    for write in (lambda: run.event("x"), lambda: run.append("log.txt", "x"), lambda: run.locked().__enter__()):
         with pytest.raises(PpnlabError, match=r"gone.*must be writable, got No such file"):
             write()
     run = create_run(tmp_path / "run", CONFIG)
