@@ -227,7 +227,8 @@ def looked_up(
         some = ", ".join(repr(value) for value in list(known)[:5]) + (", ..." if len(known) > 5 else "")
         for index, place in enumerate(places):
             if place == -1:
-                on_fault(name, index, f"{key} must be one of the truth's ({some or 'none'}), got {values[index]!r}")
+                got = f"{values[index]!r:.200}{_of_image(entries[index], key)}"
+                on_fault(name, index, f"{key} must be one of the truth's ({some or 'none'}), got {got}")
     return np.array(places, np.int64)
 
 
@@ -249,7 +250,7 @@ def numbers(
             result[index] = row[0]
         elif not (optional and value is None):
             what = f"{length} finite numbers" if length else "a finite number"
-            on_fault(name, index, f"{key} must be {what}, got {value!r:.200}")
+            on_fault(name, index, f"{key} must be {what}, got {value!r:.200}{_of_image(entries[index], key)}")
     return result
 
 
@@ -267,6 +268,12 @@ def _finite(values: list[Any], length: int) -> NDArray[np.float64] | None:
     except OverflowError:
         return None
     return (array.reshape(-1, length) if length else array) if np.isfinite(array).all() else None
+
+
+def _of_image(entry: Mapping[str, Any], key: str) -> str:
+    """Return which image an entry whose `key` is at fault is of, for the end of a message; "" for an image itself."""
+    image_id = entry.get("image_id")
+    return f" (image_id {image_id!r:.80})" if key != "image_id" and isinstance(image_id, int | str) else ""
 
 
 def texts(name: str, entries: Entries, key: str, on_fault: OnFault) -> list[str]:
@@ -291,7 +298,8 @@ def boxes(name: str, entries: Entries, on_fault: OnFault, *, optional: bool = Fa
     with np.errstate(invalid="ignore"):
         far = (np.abs(xywh) > LARGEST).any(axis=1)
     for index in np.flatnonzero(far).tolist():
-        on_fault(name, index, f"bbox must be within {LARGEST} pixels, got {xywh[index].tolist()}")
+        got = f"{xywh[index].tolist()}{_of_image(entries[index], 'bbox')}"
+        on_fault(name, index, f"bbox must be within {LARGEST} pixels, got {got}")
     xywh[far] = np.nan
     return np.concatenate([xywh[:, :2], xywh[:, :2] + xywh[:, 2:]], axis=1)
 
@@ -334,7 +342,8 @@ def _marks(entries: Entries, key: str, on_fault: OnFault) -> NDArray[np.bool_]:
         return np.array([bool(value) for value in values], np.bool_)
     for index, value in enumerate(values):
         if not (value is None or (isinstance(value, int | float) and value in (0, 1))):
-            on_fault("annotations", index, f"{key} must be 0 or 1, got {value!r:.200}")
+            got = f"{value!r:.200}{_of_image(entries[index], key)}"
+            on_fault("annotations", index, f"{key} must be 0 or 1, got {got}")
     return np.array([isinstance(value, int | float) and value == 1 for value in values], np.bool_)
 
 

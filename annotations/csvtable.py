@@ -17,6 +17,7 @@ import orjson
 from numpy.typing import NDArray
 
 from annotations.errors import AnnotationError
+from annotations.processes import can_be_copied, shared_out
 from annotations.words import Words
 
 _MARKS = ('"', ",", "\r", "\n")
@@ -26,6 +27,8 @@ _INTEGER = re.compile(r"-?\d{1,18}", re.ASCII)
 _FIRST_ROW = 2
 _ROWS_TOGETHER = 1024
 """Rows that are worked on together: few enough that their cells stay in the processor's cache."""
+_WORTH_SHARING = 8 * _ROWS_TOGETHER
+"""Rows that another process is given at once; it takes a few milliseconds to start one."""
 _FEW_WORDS = 12
 """A column is searched through once for each; with more, every cell is made a text of its own."""
 
@@ -41,6 +44,13 @@ Column = Sequence[object] | NDArray[Any] | Words | Sparse
 """The cells of a column. A float array of shape (N, k) stands for k columns."""
 
 
+class _Integers(NamedTuple):
+    """Two columns of integers, (N, 2), in the second of which the value `none` stands for an empty cell."""
+
+    values: NDArray[np.int64]
+    none: int
+
+
 def csv_text(header: Sequence[str], columns: Iterable[Column]) -> str:
     """Return the CSV text of these columns; floats are written so that reading gives the same float64.
 
@@ -50,8 +60,10 @@ def csv_text(header: Sequence[str], columns: Iterable[Column]) -> str:
     return "".join(csv_blocks(header, columns))
 
 
-def csv_blocks(header: Sequence[str], columns: Iterable[Column]) -> Iterator[str]:
+def csv_blocks(header: Sequence[str], columns: Iterable[Column], processes: int = 1) -> Iterator[str]:
     """Yield the text of `csv_text` in portions of whole rows, so that a long table need not be in memory as text.
+
+    Several processes make a long table's text sooner, where they start at once; then it is in memory as a whole.
 
     Raises:
         ValueError: the columns differ in length.
@@ -61,9 +73,19 @@ def csv_blocks(header: Sequence[str], columns: Iterable[Column]) -> Iterator[str
     if len(lengths) > 1:
         raise ValueError(f"columns must have one length, got {sorted(lengths)}")
     yield ",".join(_text_cells(header)) + "\n"
-    for start in range(0, max(lengths, default=0), _ROWS_TOGETHER):
-        cells = [_cells(column, slice(start, start + _ROWS_TOGETHER)) for column in prepared]
-        yield "\n".join(map(",".join, zip(*cells, strict=True))) + "\n"
+    rows = max(lengths, default=0)
+    if processes > 1 and rows > _WORTH_SHARING and can_be_copied():
+        starts = range(0, rows, _WORTH_SHARING)
+        parts = [range(start, min(start + _WORTH_SHARING, rows), _ROWS_TOGETHER) for start in starts]
+        yield from shared_out(lambda part: "".join(_block(prepared, start) for start in part), parts, processes)
+    else:
+        yield from (_block(prepared, start) for start in range(0, rows, _ROWS_TOGETHER))
+
+
+def _block(columns: Sequence[Column | _Integers], start: int) -> str:
+    """Return the text of the rows from `start` that are worked on together."""
+    cells = [_cells(column, slice(start, start + _ROWS_TOGETHER)) for column in columns]
+    return "\n".join(map(",".join, zip(*cells, strict=True))) + "\n"
 
 
 def _as_words(column: Column) -> Column:
@@ -84,13 +106,6 @@ def _as_words(column: Column) -> Column:
 
 def _with_quoted_words(column: Column) -> Column:
     return column._replace(words=tuple(_text_cells(column.words))) if isinstance(column, Words) else column
-
-
-class _Integers(NamedTuple):
-    """Two columns of integers, (N, 2), in the second of which the value `none` stands for an empty cell."""
-
-    values: NDArray[np.int64]
-    none: int
 
 
 def _together(columns: Sequence[Column]) -> list[Column | _Integers]:
@@ -180,7 +195,9 @@ class CsvTable:
         """Return the error that the cell in this row (0-based) and column must be `must`."""
         got = self.columns[name][row]
         shown = repr(got if len(got) <= 80 else got[:77] + "...") if got else "an empty cell"
-        return AnnotationError(f"{self.path}: row {row + _FIRST_ROW}: {name} must be {must}, got {shown}")
+        image = self.columns["image_id"][row] if name != "image_id" and "image_id" in self.columns else ""
+        where = f" (image {image:.80})" if image else ""
+        return AnnotationError(f"{self.path}: row {row + _FIRST_ROW}: {name} must be {must}, got {shown}{where}")
 
     def refuse(self, wrong: NDArray[np.bool_], name: str, must: str) -> None:
         """Do nothing where no row of the (N,) mask is true.

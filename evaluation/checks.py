@@ -33,7 +33,7 @@ def check_detections(
         AnnotationError: an unknown image or class, a score or coordinate that is NaN, infinite or absurd, an inverted
             box, a box without area, or an object_id that stands twice; the first such row is named.
     """
-    _refuse(_checks_of_detections(dataset, detections, empty_boxes), name)
+    _refuse(_checks_of_detections(dataset, detections, empty_boxes), name, dataset, detections)
 
 
 def check_truth(dataset: BoxDataset, *, name: str = "truth") -> None:
@@ -42,15 +42,17 @@ def check_truth(dataset: BoxDataset, *, name: str = "truth") -> None:
     Raises:
         AnnotationError: as for detections; the first such row is named.
     """
-    _refuse(_checks_of_boxes(dataset, dataset.annotations, empty_boxes=False), name)
+    _refuse(_checks_of_boxes(dataset, dataset.annotations, empty_boxes=False), name, dataset, dataset.annotations)
 
 
-def _refuse(checks: list[_Check], name: str) -> None:
+def _refuse(checks: list[_Check], name: str, dataset: BoxDataset, boxes: Annotations | Detections) -> None:
     for check in checks:
         if check.bad.any():
             row = int(np.argmax(check.bad))
             got = check.values[row].tolist()
-            raise AnnotationError(f"{name}: row {row}: {check.column} must {check.must}, got {got}")
+            # The rows of the images are checked first, so in whatever else is at fault they are good.
+            image = f" (image {dataset.images.image_id[boxes.image_row[row]]})" if check.column != "image_row" else ""
+            raise AnnotationError(f"{name}: row {row}: {check.column} must {check.must}, got {got}{image}")
 
 
 def _checks_of_detections(dataset: BoxDataset, detections: Detections, empty_boxes: bool) -> list[_Check]:

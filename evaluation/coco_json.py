@@ -181,13 +181,16 @@ def _refuse_incomplete(document: CocoDocument, fault: OnFault) -> None:
             fault("images", index, f"{key} must be a finite number, got {document.images[index].get(key)!r}")
     for index in np.flatnonzero(np.isnan(document.xyxy[:, 0])).tolist():
         got = document.annotations[index].get("bbox")
-        fault("annotations", index, f"bbox must be 4 finite numbers, got {got!r:.200}")
+        image = document.annotations[index].get("image_id")
+        fault("annotations", index, f"bbox must be 4 finite numbers, got {got!r:.200} (image_id {image!r:.80})")
     _refuse_empty("annotations", document.annotations, document.xyxy, fault)
 
 
 def _refuse_empty(name: str, entries: Entries, xyxy: Boxes, fault: OnFault) -> None:
     for index in np.flatnonzero((xyxy[:, 2:] <= xyxy[:, :2]).any(axis=1)).tolist():
-        fault(name, index, f"bbox must have a width and a height above 0, got {entries[index]['bbox']}")
+        entry = entries[index]
+        got = f"{entry['bbox']} (image_id {entry.get('image_id')!r:.80})"
+        fault(name, index, f"bbox must have a width and a height above 0, got {got}")
 
 
 def _image_table(path: Path, document: CocoDocument) -> Images:

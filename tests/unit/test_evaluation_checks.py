@@ -1,4 +1,6 @@
+import json
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,6 +12,7 @@ from evaluation.checks import check_detections
 from evaluation.figures import ScoreSettings
 from evaluation.metrics import evaluate_splits
 from evaluation.monitor import monitor_ap
+from evaluation.sources import read_results
 
 TABLE = images(2)
 TRUTH = dataset(TABLE, [(0, 0, (0, 0, 9, 9))])
@@ -93,3 +96,20 @@ def test_settings_that_mean_nothing_are_a_usage_error(setting: dict[str, object]
 def test_an_unknown_split_is_a_usage_error() -> None:
     with pytest.raises(UsageError, match="split must be one of train, val, test, all, got tset"):
         evaluate_splits(TRUTH, GOOD, splits=["tset"])
+
+
+def test_a_fault_names_its_file_its_row_and_its_image(tmp_path: Path) -> None:
+    with pytest.raises(AnnotationError, match=r"found: row 1: score must be finite, got nan \(image picture1\)$"):
+        evaluate_splits(TRUTH, spoiled("score", np.nan), name="found")
+    table = tmp_path / "found.csv"
+    table.write_text(
+        "image_id,object_id,parent_id,label,score,xmin,ymin,xmax,ymax\npicture1,0,,code,2,0,0,1,1\n", encoding="utf-8"
+    )
+    with pytest.raises(AnnotationError, match=r"found\.csv: row 2: score must be .* got '2' \(image picture1\)$"):
+        read_results(table, TRUTH)
+    entry = {"image_id": "picture1", "category_id": "code", "bbox": [0, 0, 1, 1], "score": 0.5}
+    for key, value in (("score", None), ("bbox", [0, 0, 1]), ("bbox", [0, 0, 0, 1]), ("category_id", 7)):
+        table = tmp_path / "found.json"
+        table.write_text(json.dumps([entry, {**entry, key: value}]), encoding="utf-8")
+        with pytest.raises(AnnotationError, match=rf"found\.json: results\[1\]: {key} .* \(image_id 'picture1'\)$"):
+            read_results(table, TRUTH)
