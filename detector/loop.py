@@ -75,15 +75,15 @@ class Loop:
         self.made = 0
         _check_pieces(family, settings)
         remove_leftovers(run.checkpoints)
-        begun = bool(steps_saved(run.checkpoints))
-        if not begun and run.history():
+        self.begun = bool(steps_saved(run.checkpoints))
+        if not self.begun and run.history():
             raise PpnlabError(
                 f"{run.checkpoints}: checkpoints must be there, for history.csv has epochs, got none; "
                 "copy them too, or start a new run"
             )
         # A run that has begun needs no file of pretrained weights any more: its checkpoints hold them.
-        self.trainer = (learner or self._trainer)(not begun)
-        self._begin(self._restored() if begun else Progress(), data)
+        self.trainer = (learner or self._trainer)(not self.begun)
+        self._begin(self._restored() if self.begun else Progress(), data)
 
     def _trainer(self, pretrained: bool) -> Learner:
         # It takes seconds to import.
@@ -134,7 +134,7 @@ class Loop:
             PpnlabError: the loss is not finite, or the last state could not be saved; older checkpoints are whole.
         """
         # What stands in the files beyond the checkpoint is done again: history.csv must not hold it twice.
-        self.diary.history(self.progress.history)
+        self._write_history()
         with self.saver, stop_requests() as self.stop:
             if self._stands_still():
                 self._tell_standstill()
@@ -315,7 +315,7 @@ class Loop:
         }
         better = self._count(row, scores[self.family.best_by])
         self._save_epoch(row, better)
-        self.diary.history(self.progress.history)
+        self._write_history()
         self.diary.log(", ".join(f"{name} {_short(value)}" for name, value in row.items()))
         self.watch.epoch(row)
         return None
@@ -365,6 +365,11 @@ class Loop:
             time.sleep(pause)
         return checkpoint_path(self.run.checkpoints, saved.step)
 
+    def _write_history(self) -> None:
+        # A history without a checkpoint is that of a run which lost them: it begins with the first.
+        if self.begun:
+            self.diary.history(self.progress.history)
+
     def _take_note(self, *, wait: bool) -> None:
         """Tell how the save under way ended, if it did; `wait` until it has."""
         saved = self.saver.ended(wait=wait)
@@ -381,6 +386,9 @@ class Loop:
         elif saved.failure is None and failed_before:
             self.diary.event("checkpoint-saved", step=saved.step)
             self.watch.note(f"step {saved.step} is saved again")
+        if saved.failure is None and not self.begun:
+            self.begun = True
+            self._write_history()
         self.diary.write()
 
 

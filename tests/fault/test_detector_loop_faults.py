@@ -4,8 +4,6 @@ import json
 import os
 import shutil
 import signal
-import subprocess
-import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -80,7 +78,7 @@ def test_a_stop_in_mid_epoch_changes_nothing(tmp_path: Path, straight: Path) -> 
         train(path, at(5, lambda: os.kill(os.getpid(), signal.SIGTERM)))
     assert history(path)["epoch"] == [1]
     # And once more, just as the epoch ends: its validation is left to the resume.
-    with pytest.raises(Interrupted, match="SIGINT came in the validation, .*; step 6 is saved"):
+    with pytest.raises(Interrupted, match=r"SIGINT came in the validation, .*; step 6 is saved"):
         train(path, at(6, lambda: os.kill(os.getpid(), signal.SIGINT)))
     assert history(path)["epoch"] == [1]
     watch = Watch()
@@ -92,7 +90,7 @@ def test_a_stop_in_mid_epoch_changes_nothing(tmp_path: Path, straight: Path) -> 
 
 
 def test_a_stop_at_the_last_step_leaves_its_validation_to_the_resume(tmp_path: Path, straight: Path) -> None:
-    with pytest.raises(Interrupted, match="in the validation, .*; step 9 is saved"):
+    with pytest.raises(Interrupted, match=r"in the validation, .*; step 9 is saved"):
         train(tmp_path / "run", at(9, lambda: os.kill(os.getpid(), signal.SIGTERM)))
     watch = Watch()
     train(tmp_path / "run", watch)
@@ -204,70 +202,3 @@ def test_a_loss_that_is_no_number_stops_with_the_checkpoints_as_they_were(tmp_pa
         train(path, broken=4)
     assert steps_saved(path / "checkpoints") == [3]
     assert events(path) == ["loss-not-finite"]
-
-
-DYING = """
-import os, signal, threading, time
-from pathlib import Path
-import numpy as np
-from detector_samples import THREADS, Watch
-from detector_tiny import train
-from annotations import whole
-from detector import checkpoint, loop
-
-def die(): os.kill(os.getpid(), signal.SIGKILL)
-
-def in_a_step():
-    train(Path("in_a_step"), Watch(lambda done: die() if done == 5 else None))
-
-def before_the_hash():
-    digest = checkpoint._digest
-    checkpoint._digest = lambda path: die() if "step-00000006" in str(path) else digest(path)
-    train(Path("before_the_hash"))
-
-def before_the_rename():
-    flush = whole._flush_tree
-    whole._flush_tree = lambda path: die() if "step-00000006" in str(path) else flush(path)
-    train(Path("before_the_rename"))
-
-def half_way_through_the_arrays():
-    save = np.savez
-    def half(handle, **arrays):
-        if "step-00000006" in handle.name:
-            handle.write(b"half")
-            handle.flush()
-            die()
-        save(handle, **arrays)
-    checkpoint.np.savez = half
-    train(Path("half_way_through_the_arrays"))
-
-def before_the_history():
-    write = loop.Run.write_history
-    loop.Run.write_history = lambda self, rows: die() if len(rows) == 2 else write(self, rows)
-    train(Path("before_the_history"))
-
-# One import of keras for all: nothing of TensorFlow runs before the fork.
-for work in (in_a_step, before_the_hash, before_the_rename, half_way_through_the_arrays, before_the_history):
-    child = os.fork()
-    if not child:
-        work()
-        os._exit(1)
-    print(work.__name__, os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
-"""
-
-
-def test_a_kill_at_the_worst_moments_changes_nothing(tmp_path: Path, straight: Path) -> None:
-    paths = os.pathsep.join(str(Path(__file__).parents[number]) for number in (1, 2))
-    environment = {**os.environ, "PYTHONPATH": paths, "OMP_NUM_THREADS": str(THREADS)}
-    result = subprocess.run(
-        [sys.executable, "-c", DYING], cwd=tmp_path, env=environment, text=True, capture_output=True, check=True
-    )
-    ended = dict(line.rsplit(" ", 1) for line in result.stdout.splitlines())
-    assert set(ended.values()) == {str(-signal.SIGKILL)}, result.stderr
-    assert len(ended) == 5
-    for name in ended:
-        saved = steps_saved(tmp_path / name / "checkpoints")
-        # A save goes on beside the steps: a kill may come before its end.
-        assert saved in ([], [3], [3, 6]), name
-        train(tmp_path / name)
-        assert_ended_alike(tmp_path / name, straight)
