@@ -14,8 +14,9 @@ of `learning_rate` is then:
 | `plateau` | r ^ k, but not below m, after k times `patience` epochs without a better validation score |
 | `kicks` | from h to m l^k along half a cosine of `cycle_epochs`, then m l^k, with l = `kick_floor`; h is 1 at first |
 
-`kicks` begins its cosine anew after `patience` epochs without a better validation score; the share s of that moment
-rises to h = min(`kick_cap`, s (1 + `kick`)), and k rises by one, so that it falls to a new, lower minimum.
+`kicks` begins its cosine anew after `patience` epochs without a better validation score, but not before the last one
+has come to its end; the share s of that moment rises to h = min(`kick_cap`, s (1 + `kick`)), and k rises by one, so
+that it falls to a new, lower minimum.
 """
 
 import math
@@ -63,8 +64,8 @@ def after_epoch(settings: Settings, watched: Watched, score: float | None, step:
     if watched.waited + 1 < settings.patience:
         return replace(watched, waited=watched.waited + 1)
     warmup = min(settings.warmup_steps, course.total // 2)
-    # In the warm-up there is no share yet to fall from, nor to rise.
-    if step < warmup:
+    # In the warm-up there is no share yet to fall from; a cosine cut short would not fall to its lower minimum.
+    if step < (_cosine_end(settings, warmup, course, watched) if settings.schedule == "kicks" else warmup):
         return replace(watched, waited=watched.waited + 1)
     share = _share(settings, step, warmup, course, watched)
     high = min(settings.kick_cap, share * (1 + settings.kick))
@@ -110,10 +111,16 @@ def _plateau(settings: Settings, step: int, warmup: int, course: Course, watched
     return max(settings.final_rate, settings.decay_rate**watched.plateaus)
 
 
-def _kicks(settings: Settings, step: int, warmup: int, course: Course, watched: Watched) -> float:
+def _cosine_end(settings: Settings, warmup: int, course: Course, watched: Watched) -> float:
+    """Return the step at which the cosine of `kicks` has come to its minimum."""
     begun = warmup if watched.begun is None else watched.begun
+    return begun + settings.cycle_epochs * course.per_epoch
+
+
+def _kicks(settings: Settings, step: int, warmup: int, course: Course, watched: Watched) -> float:
     low = settings.final_rate * settings.kick_floor**watched.plateaus
-    return _half_cosine((step - begun) / (settings.cycle_epochs * course.per_epoch), watched.high, low)
+    left = _cosine_end(settings, warmup, course, watched) - step
+    return _half_cosine(1 - left / (settings.cycle_epochs * course.per_epoch), watched.high, low)
 
 
 _SHARES: Mapping[str, Callable[[Settings, int, int, Course, Watched], float]] = {

@@ -65,12 +65,22 @@ def test_kicks_rise_on_a_plateau_and_fall_to_a_lower_minimum() -> None:
     assert learning_rate(settings, 50, COURSE, states[4]) == pytest.approx((0.2 + 0.05) / 2)
     assert learning_rate(settings, 90, COURSE, states[4]) == pytest.approx(0.05)
     # Kicked from high up, the rate stops at the cap.
-    early = after_epoch(replace(settings, patience=1), Watched(best=1.0), 0.5, 10, COURSE)
-    assert early.high == 0.8
+    high = after_epoch(replace(settings, final_rate=0.7), Watched(best=1.0, waited=2), 0.5, 30, COURSE)
+    assert high.high == 0.8
+
+
+def test_a_kick_waits_for_the_cosine_to_come_to_its_lower_minimum() -> None:
+    settings = replace(PLAIN, schedule="kicks", patience=1, cycle_epochs=3, kick=1.0, kick_floor=0.5)
+    states = told(settings, [0.1] * 8)
+    # The cosines of 30 steps begin at 10, 40 and 70.
+    assert [state.begun for state in states] == [None, None, None, None, 40, 40, 40, 70, 70]
+    lows = [learning_rate(settings, step, COURSE, states[step // 10]) for step in (39, 69)]
+    assert lows == pytest.approx([0.1, 0.05], abs=0.003)
+    assert learning_rate(settings, 40, COURSE, states[4]) == pytest.approx(0.2)
 
 
 def test_no_plateau_is_told_within_the_warm_up() -> None:
-    settings = replace(PLAIN, schedule="kicks", patience=1, warmup_steps=50)
+    settings = replace(PLAIN, schedule="plateau", patience=1, warmup_steps=50)
     states = told(settings, [0.1] * 6)
     assert [state.plateaus for state in states] == [0, 0, 0, 0, 0, 1, 2]
 
