@@ -71,10 +71,8 @@ def draw(images: int, classes: int, truths: int, found: int) -> dict[str, Any]:
     return {"images": images, "classes": classes, "truth": truth_columns, "found": found_columns}
 
 
-def _write(name: str, scratch: str) -> dict[str, Any]:
-    import numpy as np
-
-    drawn = draw(*SETS[name])
+def write_coco(drawn: dict[str, Any], truth_file: Path, results_file: Path) -> None:
+    """Write a set as COCO JSON, truth and results."""
     truth, found = drawn["truth"], drawn["found"]
     area = truth["box"][:, 2] * truth["box"][:, 3]
     columns = zip(*(truth[key].tolist() for key in ("image", "label", "box", "crowd")), area.tolist(), strict=True)
@@ -86,10 +84,17 @@ def _write(name: str, scratch: str) -> dict[str, Any]:
             for row, (i, c, box, crowd, size) in enumerate(columns, start=1)
         ],
     }
-    Path(scratch, f"{name}_truth.json").write_text(json.dumps(document))
+    truth_file.write_text(json.dumps(document))
     rows = zip(*(found[key].tolist() for key in ("image", "label", "box", "score")), strict=True)
     results = [{"image_id": i + 1, "category_id": c + 1, "bbox": box, "score": s} for i, c, box, s in rows]
-    Path(scratch, f"{name}_results.json").write_text(json.dumps(results))
+    results_file.write_text(json.dumps(results))
+
+
+def _write(name: str, scratch: str) -> dict[str, Any]:
+    import numpy as np
+
+    drawn = draw(*SETS[name])
+    write_coco(drawn, Path(scratch, f"{name}_truth.json"), Path(scratch, f"{name}_results.json"))
     tables = {f"{part}_{key}": values for part in ("truth", "found") for key, values in drawn[part].items()}
     np.savez(Path(scratch, f"{name}.npz"), **tables)
     return {}

@@ -11,13 +11,6 @@ from evaluation.bootstrap import Weights
 from evaluation.matching import MatchTable, grouped
 
 
-def running_sums(weight: Weights, unit: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Return the (rows, N + 1) sums of the weights (rows, units) of the first 0, 1, ... N of `unit` (N,)."""
-    sums = np.zeros((len(weight), len(unit) + 1), np.int64)
-    np.cumsum(weight.take(unit, axis=1), axis=1, out=sums[:, 1:])
-    return sums
-
-
 @dataclass(frozen=True, slots=True, eq=False)
 class UnitsByClass:
     """The units of some rows (objects or detections), (N,) class by class; `stops` (classes + 1,) bound the classes."""
@@ -44,7 +37,11 @@ class UnitsByClass:
 
     def sums(self, weight: Weights) -> NDArray[np.int64]:
         """Return the (rows, classes) weighted numbers of rows of each class."""
-        return np.diff(running_sums(weight, self.unit)[:, self.stops], axis=1)
+        sums = np.zeros((len(weight), self.classes), np.int64)
+        filled = np.flatnonzero(np.diff(self.stops))
+        if len(filled):
+            sums[:, filled] = np.add.reduceat(weight.take(self.unit, axis=1), self.stops[filled], axis=1)
+        return sums
 
     def with_others(self, other: Self) -> Self:
         """Return the rows of both."""

@@ -69,7 +69,10 @@ def split_precisions(found: Candidates, splits: Masks, *, reading: str, ties: st
         if (inside & having).any()
     }
     plain = {(split, ""): inside for split, inside in splits.items()}
-    whole = _precisions(found, {**plain, **flagged}, reading, ties, ALL)
+    # A flag that all images of a split carry, as Labelme's own for the split, is the split again.
+    parts = {name: inside for name, inside in flagged.items() if not np.array_equal(inside, splits[name[0]])}
+    whole = _precisions(found, {**plain, **parts}, reading, ties, ALL)
+    whole |= {(split, flag): whole[split, ""] for split, flag in flagged if (split, flag) not in parts}
     by_size = {size: _precisions(found, plain, reading, ties, size) for size in SIZES}
     ends = [
         average_precisions(found, splits, reading, ties=end, thresholds=IOU_THRESHOLDS[[AT_50]])

@@ -7,7 +7,6 @@ from annotations.detections import read_detections
 from annotations.errors import AnnotationError, UsageError
 from annotations.findings import CODES
 from annotations.tables import BoxDataset, Detections
-from evaluation.coco_json import read_coco_results, read_coco_truth
 
 _TRUTHS = (
     "a box dataset (a directory with dataset.json), a folder of Labelme files or of another form that convert reads, "
@@ -32,6 +31,8 @@ def read_truth(path: Path, left_out: list[str] | None = None) -> BoxDataset:
     if path.is_file() and path.name == "dataset.json":
         return read_dataset(path.parent)
     if path.is_file() and path.suffix.lower() == ".json":
+        from evaluation.coco_json import read_coco_truth
+
         return read_coco_truth(path, left_out)
     if path.is_file() and _is_other_form(path):
         return _read_other(path, left_out)
@@ -77,6 +78,8 @@ def read_results(path: Path, truth: BoxDataset, left_out: list[str] | None = Non
     if path.is_file() and suffix == ".csv":
         return read_detections(path, truth.images, truth.classes, left_out)
     if path.is_file() and suffix == ".json":
+        from evaluation.coco_json import read_coco_results
+
         return read_coco_results(path, truth, left_out)
     raise UsageError(f"{path}: detections must be {_RESULTS}, got {_what(path)}")
 
