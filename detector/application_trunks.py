@@ -88,7 +88,7 @@ def pretrained_network(backbone: str, weights: str) -> keras.Model:
     application = _APPLICATIONS[backbone]
     network = _downloaded(application) if weights == "imagenet" else _read(application, Path(weights))
     for variable in network.variables:
-        if not np.isfinite(np.asarray(variable)).all():
+        if not np.isfinite(variable.numpy()).all():
             raise PpnlabError(f"{weights}: {variable.path}: weights must be finite, got others")
     return network
 

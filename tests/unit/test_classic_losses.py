@@ -3,28 +3,24 @@
 import itertools
 from dataclasses import replace
 from math import log
-from pathlib import Path
 
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from detector_samples import QUICK, THREADS, annotations_table, images_table
+from classic_samples import CLASSIC_QUICK, classic_family
+from detector_samples import THREADS
 from numpy.typing import NDArray
 
-from annotations.tables import BoxDataset
 from detector.assignment import padded
 from detector.classic_anchors import anchors
-from detector.classic_family import ClassicFamily, ClassicModel, branch_anchors, log_odds
+from detector.classic_family import branch_anchors, log_odds
 from detector.classic_losses import box_loss, branch_losses, class_loss
 from detector.classic_matching import targets
 from detector.engine import configure
-from detector.settings import Settings
 
 # Before the first tensor: TensorFlow fixes its threads then.
 configure(THREADS, deterministic=True)
-
-CLASSIC_QUICK = replace(QUICK, family="ppn_classic")
 
 
 ZERO = np.zeros((1, 1, 4), np.float32)
@@ -108,20 +104,11 @@ def test_log_odds_give_the_softmax_s_probability() -> None:
     assert log_odds(np.array([[1000.0, 0.0]], np.float32)).tolist() == [[-1000.0]]
 
 
-def family(settings: Settings = CLASSIC_QUICK) -> ClassicFamily:
-    """The family without images, for one class with one kind of part."""
-    nothing = BoxDataset(
-        Path("nowhere"), ("qr", "fip"), {"fip": "qr"}, images_table([], [], (64, 64)), annotations_table([])
-    )
-    model = ClassicModel(settings, nothing.classes, nothing.parts)
-    return ClassicFamily(model, nothing, nothing, lambda truth, found: {})
-
-
 @pytest.mark.parametrize(("count", "side"), [(0, 1.0), (1, 1.0), (1, 64.0), (500, 6.0), (500, 0.01)])
 @pytest.mark.parametrize("wild", [0.01, 50.0])
 def test_losses_and_gradients_are_finite(count: int, side: float, wild: float) -> None:
     rng = np.random.default_rng(count)
-    one = family()
+    one = classic_family()
     start = rng.uniform(0, 64 - side, (count, 2))
     found = np.concatenate([start, start + side], axis=1)
     # The second image is empty.
@@ -154,7 +141,7 @@ def test_the_parts_weight_weighs_their_losses() -> None:
         outputs |= {f"{branch}_logits": rng.normal(size=(1, size, 2)).astype(np.float32)}
         outputs |= {f"{branch}_boxes": np.ones((1, size, 4), np.float32)}
         batch |= {f"{branch}_said": np.ones((1, size), np.int32), f"{branch}_offsets": np.zeros((1, size, 4), "f4")}
-    once, thrice = (family(replace(CLASSIC_QUICK, parts_weight=w)).losses(outputs, batch) for w in (1.0, 3.0))
+    once, thrice = (classic_family(replace(CLASSIC_QUICK, parts_weight=w)).losses(outputs, batch) for w in (1.0, 3.0))
     for name in once:
         factor = 3.0 if name.startswith("part") else 1.0
         assert float(thrice[name].value()) == pytest.approx(factor * float(once[name].value()), rel=1e-6)
