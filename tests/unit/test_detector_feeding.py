@@ -4,11 +4,13 @@ import os
 import signal
 import threading
 import time
+from collections.abc import Iterator
 
 import numpy as np
 import pytest
 
-from detector.feeding import AHEAD_PER_THREAD, batches_ahead
+from detector import feeding
+from detector.feeding import AHEAD_PER_THREAD, batches_ahead, timed
 from detector.stopping import SIGNALS, stop_requests
 
 
@@ -111,3 +113,19 @@ def test_outside_the_main_thread_there_is_a_request_that_stays_empty() -> None:
     thread.start()
     thread.join()
     assert seen == [False]
+
+
+def test_the_time_for_which_a_batch_is_waited_is_told_with_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = [0.0]
+    monkeypatch.setattr(feeding.time, "monotonic", lambda: clock[0])
+
+    def batches() -> Iterator[int]:
+        for number in range(3):
+            clock[0] += 10.0 * number
+            yield number
+
+    told = []
+    for number, waited in timed(batches()):
+        told.append((number, waited))
+        clock[0] += 1000.0  # the step; it is no waiting
+    assert told == [(0, 0.0), (1, 10.0), (2, 20.0)]
