@@ -1082,9 +1082,15 @@ def _figures(part: Any) -> list[object]:  # noqa: ANN401
 @click.option(
     "--masks",
     type=click.Choice(["instance", "class", "probability"]),
-    help="TRUTH and DETECTIONS are folders of label images, of class pictures, or of truth and probability maps.",
+    help="TRUTH and DETECTIONS are files or folders of label images, of class pictures, or of truth and probability "
+    "maps, in folders train, val and test where there are splits; TRUTH can be a box dataset with label images.",
 )
-@click.option("--classes", metavar="NAME=VALUE,...", help="With --masks class: the number of each class's pixels.")
+@click.option(
+    "--classes",
+    metavar="NAME=VALUE,...",
+    help="With --masks class: the number of each class's pixels. [default: what a box dataset says]",
+)
+@click.option("--images", "pictures", type=_PATH, metavar="PATH", help="With --masks: pictures to show in the report.")
 @click.option("--lenient", is_flag=True, help="Leave out, count and name what cannot be scored; else it is an error.")
 @_json
 def score(
@@ -1094,6 +1100,7 @@ def score(
     report: Path | None,
     masks: str | None,
     classes: str | None,
+    pictures: Path | None,
     lenient: bool,
     as_json: bool,
     **scoring: Any,  # noqa: ANN401
@@ -1106,10 +1113,15 @@ def score(
     \b
     Example:
         ppnlab score data run/report/detections.csv --report scored
-        ppnlab score truth_labels predicted_labels --masks instance
+        ppnlab score truth_labels predicted_labels --masks instance --report scored
     """
+    of_masks = {"classes": classes, "images": pictures}
+    _refuse_needless({**scoring, **of_masks}, masks)
     if masks is not None:
-        _score_masks(truth, detections, masks, classes, lenient, as_json, scoring)
+        if pictures is not None and report is None:
+            raise UsageError("--images must stand with --report, which shows them, got no --report")
+        settings_of_masks = _mask_settings(masks, scoring, classes, pictures)
+        _score_masks(truth, detections, masks, splits, report, settings_of_masks, lenient, as_json)
         return
     from evaluation.metrics import evaluate_splits
     from evaluation.sources import read_results, read_truth
@@ -1134,35 +1146,69 @@ def _tell_left_out(left_out: Mapping[str, Sequence[str]]) -> None:
             click.echo(f"warn: {len(faults)} of the {name} left out; the figures are of the rest", err=True)
 
 
+_OF_MASKS: Mapping[str | None, frozenset[str]] = {
+    "instance": frozenset({"iou", "resamples", "seed", "images"}),
+    "class": frozenset({"classes", "images"}),
+    "probability": frozenset({"threshold", "images"}),
+}
+"""The options of score that mean something with each kind of masks; those of boxes are all others."""
+
+
+def _refuse_needless(options: Mapping[str, Any], masks: str | None) -> None:
+    """Refuse options that would be passed over: a figure made otherwise than was asked for is a wrong one."""
+    for name, value in options.items():
+        of_masks = masks is not None or name in ("classes", "images")
+        if value is not None and of_masks and name not in _OF_MASKS.get(masks, ()):
+            kinds = " or ".join(kind for kind, names in _OF_MASKS.items() if kind and name in names)
+            needed = f"--masks {kinds}" if kinds else "boxes, without --masks"
+            got = f"--masks {masks}" if masks else "no --masks"
+            raise UsageError(f"--{name.replace('_', '-')} must stand with {needed}, got {got}")
+
+
+def _mask_settings(
+    masks: str, scoring: Mapping[str, Any], classes: str | None, pictures: Path | None
+) -> dict[str, Any]:
+    """Return the keywords of `evaluation.mask_scores.score_masks`."""
+    from evaluation.mask_figures import MaskSettings
+    from evaluation.thresholds import parse_threshold
+
+    threshold = None if scoring["threshold"] is None else parse_threshold(scoring["threshold"])
+    if threshold is not None and not isinstance(threshold, float):
+        raise UsageError(f"--threshold must be a number with --masks {masks}, got {scoring['threshold']}")
+    given = {name: scoring[name] for name in ("resamples", "seed") if scoring[name] is not None}
+    settings = MaskSettings(**given) if scoring["iou"] is None else MaskSettings((scoring["iou"],), **given)
+    values = None if classes is None else _class_values(classes)
+    return {"settings": settings, "classes": values, "threshold": threshold, "pictures": pictures}
+
+
 def _score_masks(
     truth: Path,
     predicted: Path,
-    kind: str,
-    classes: str | None,
+    masks: str,
+    splits: Sequence[str],
+    report: Path | None,
+    settings: Mapping[str, Any],
     lenient: bool,
     as_json: bool,
-    scoring: Mapping[str, Any],
 ) -> None:
-    from evaluation import mask_text
-    from evaluation.mask_figures import MaskSettings
-    from evaluation.mask_metrics import score_label_folders
-    from evaluation.pixel_folders import score_class_folders, score_probability_folders
+    from evaluation.mask_scores import score_masks
+    from evaluation.mask_text import scores_text
 
-    if kind == "instance":
-        given = {name: scoring[name] for name in ("resamples", "seed") if scoring[name] is not None}
-        settings = MaskSettings(**given) if scoring["iou"] is None else MaskSettings((scoring["iou"],), **given)
-        objects = score_label_folders(truth, predicted, settings, lenient=lenient)
-        _print_json_or(as_json, objects.to_json(), lambda: mask_text.mask_text(objects))
-    elif kind == "class":
-        pixels = score_class_folders(truth, predicted, _class_values(classes), lenient=lenient)
-        _print_json_or(as_json, pixels.to_json(), lambda: mask_text.class_text(pixels))
-    else:
-        maps = score_probability_folders(truth, predicted, lenient=lenient)
-        _print_json_or(as_json, maps.to_json(), lambda: mask_text.probability_text(maps))
+    with _counter("scoring") as progress:
+        scores = score_masks(
+            masks, truth, predicted, splits=splits or None, lenient=lenient, progress=progress, **settings
+        )
+    page = None
+    if report is not None:
+        from evaluation.mask_report import MaskPageSettings, write_mask_report
+
+        page = write_mask_report(report, scores, MaskPageSettings(facts={"command": _command_line()}))
+    text = scores_text(scores)
+    _print_json_or(as_json, scores.to_json(), lambda: f"{text}\nreport: {page}" if page else text)
 
 
-def _class_values(text: str | None) -> dict[str, int]:
-    pairs = _pairs([text or ""], "=", "--classes must be NAME=VALUE,... with --masks class")
+def _class_values(text: str) -> dict[str, int]:
+    pairs = _pairs([text], "=", "--classes must be NAME=VALUE,... with --masks class")
     try:
         return {name: int(value) for name, value in pairs.items()}
     except ValueError as error:

@@ -38,7 +38,8 @@ class FilePair:
 class FilePairs:
     """The pairs of two sources by name, and the files of each that have no partner in the other.
 
-    `kind` and `classes` (the number of each) are what a box dataset says of its label images.
+    `kind` and `classes` (the number of each) are what a box dataset says of its label images; `lacking` are its images
+    without one.
     """
 
     pairs: tuple[FilePair, ...]
@@ -46,11 +47,12 @@ class FilePairs:
     predicted_alone: tuple[Path, ...]
     kind: str | None = None
     classes: Mapping[str, int] = field(default_factory=dict)
+    lacking: tuple[str, ...] = ()
 
     @property
     def without_partner(self) -> tuple[str, ...]:
-        """Return the files of both sides that have no partner."""
-        return tuple(str(path) for path in (*self.truth_alone, *self.predicted_alone))
+        """Return the files of both sides that have no partner, and the images without a file."""
+        return (*(str(path) for path in (*self.truth_alone, *self.predicted_alone)), *self.lacking)
 
     @property
     def by_split(self) -> dict[str, tuple[FilePair, ...]]:
@@ -82,46 +84,56 @@ def file_pairs(
             without a partner.
     """
     left, right = label_source(truth), label_source(predicted)
-    ours, theirs = _keyed_files(left, right)
-    alone = tuple(file.path for key, file in ours.items() if key not in theirs and _is_wanted(file, splits))
-    strange = tuple(file.path for key, file in theirs.items() if key not in ours and _is_wanted(file, splits))
+    ours, theirs = _keyed_files(left, right, splits)
+    alone = tuple(file.path for key, file in ours.items() if key not in theirs)
+    strange = tuple(file.path for key, file in theirs.items() if key not in ours)
+    lacking = tuple(file.name for file in left.lacking if _is_wanted(file, splits))
     if not lenient:
-        _refuse_alone(predicted, alone)
-        _refuse_alone(truth, strange)
-        if left.lacking:
-            raise AnnotationError(f"{truth}: every image must have a label image, got none of {_list(left.lacking)}")
+        _refuse_alone(predicted, [path.name for path in alone], "a partner for every file")
+        _refuse_alone(truth, [path.name for path in strange], "a partner for every file")
+        _refuse_alone(truth, lacking, "a label image for every image")
     both = [key for key in ours if key in theirs]
-    if not both:
+    if not both and (ours or not left.files):
         raise AnnotationError(f"{predicted}: folder must have files with the names of those in {truth}, got none")
     found = _pictures_of(left, pictures)
     pairs = tuple(_pair(ours[key], theirs[key], found.get((ours[key].split, ours[key].key))) for key in both)
-    return FilePairs(pairs, alone, strange, left.kind, _classes_of(left))
+    return FilePairs(pairs, alone, strange, left.kind, _classes_of(left), lacking)
 
 
-def _keyed_files(left: LabelSource, right: LabelSource) -> tuple[dict[str, LabelFile], dict[str, LabelFile]]:
+def _keyed_files(
+    left: LabelSource, right: LabelSource, splits: Sequence[str] | None
+) -> tuple[dict[str, LabelFile], dict[str, LabelFile]]:
+    """Return the files of both sides that take part, by what those of one image have in common."""
     if left.is_file and right.is_file:
         return {"": left.files[0]}, {"": right.files[0]}
     with_split = all(any(file.split for file in source.files) for source in (left, right))
-    return _keyed(left, with_split), _keyed(right, with_split)
+    ours = _keyed(left, [file for file in left.files if _is_wanted(file, splits)], with_split)
+    theirs = _keyed(right, right.files, with_split)
+    # Predictions for other splits are no mistake, wherever they lie.
+    others = {_place(file, with_split) for file in left.files} - ours.keys()
+    return ours, {key: file for key, file in theirs.items() if key not in others and _is_wanted(file, splits)}
 
 
 def _is_wanted(file: LabelFile, splits: Sequence[str] | None) -> bool:
     return splits is None or not file.split or file.split in splits
 
 
-def _keyed(source: LabelSource, with_split: bool) -> dict[str, LabelFile]:
+def _place(file: LabelFile, with_split: bool) -> str:
+    return f"{file.split}/{file.key}" if with_split else file.key
+
+
+def _keyed(source: LabelSource, files: Sequence[LabelFile], with_split: bool) -> dict[str, LabelFile]:
     found: dict[str, LabelFile] = {}
-    for file in source.files:
-        twin = found.setdefault(f"{file.split}/{file.key}" if with_split else file.key, file)
+    for file in files:
+        twin = found.setdefault(_place(file, with_split), file)
         if twin is not file:
             raise AnnotationError(f"{source.root}: files must have names of their own, got {twin.name} and {file.name}")
     return found
 
 
-def _refuse_alone(folder: Path, files: Sequence[Path]) -> None:
-    if files:
-        names = _list([path.name for path in files])
-        raise AnnotationError(f"{folder}: folder must have a partner for every file, got none for {names}")
+def _refuse_alone(folder: Path, names: Sequence[str], must: str) -> None:
+    if names:
+        raise AnnotationError(f"{folder}: folder must have {must}, got none for {_list(names)}")
 
 
 def _list(names: Sequence[str]) -> str:

@@ -34,12 +34,12 @@ class LabelFile:
 
 @dataclass(frozen=True, slots=True)
 class LabelSource:
-    """The files of a source, by name; `dataset` is the box dataset that it is, `lacking` the images in it without."""
+    """The files of a source, by name; `dataset` is the box dataset that it is, `lacking` its images without a file."""
 
     root: Path
     files: tuple[LabelFile, ...]
     dataset: BoxDataset | None = None
-    lacking: tuple[str, ...] = ()
+    lacking: tuple[LabelFile, ...] = ()
 
     @property
     def is_file(self) -> bool:
@@ -102,7 +102,7 @@ def _labels_of(dataset: BoxDataset) -> LabelSource:
     files = [
         _of_row(dataset, row, _key(label), dataset.root / str(label)) for row, label in enumerate(labels) if label != ""
     ]
-    lacking = tuple(dataset.images.image_id[labels == ""].tolist())
+    lacking = tuple(_of_row(dataset, row, "", dataset.root) for row in np.flatnonzero(labels == "").tolist())
     return LabelSource(dataset.root, tuple(sorted(files, key=_order)), dataset, lacking)
 
 

@@ -8,6 +8,7 @@ from typing import Any
 from annotations.errors import AnnotationError, UsageError
 from annotations.tables import SPLITS
 from evaluation.label_pairs import FilePair, FilePairs, file_pairs
+from evaluation.label_sources import label_source
 from evaluation.mask_figures import MaskMetrics, MaskSettings
 from evaluation.mask_metrics import score_label_pairs
 from evaluation.metrics import WHOLE
@@ -93,9 +94,13 @@ def score_masks(
     if threshold is not None and not 0 <= threshold <= 1:
         raise UsageError(f"threshold of probability maps must be 0 to 1, got {threshold}")
     chooses = masks == PROBABILITY and threshold is None
-    needed = None if splits is None else tuple(dict.fromkeys((*splits, "val") if chooses else splits))
+    needed = splits if splits is None or not chooses else (*splits, *_chooser(truth))
     files = file_pairs(truth, predicted, lenient=lenient, splits=needed, pictures=pictures)
     _check_kind(masks, truth, files)
+    if masks == CLASS and not (classes or files.classes):
+        raise UsageError(
+            "classes must be given as NAME=VALUE,... where the truth is no box dataset of classes, got none"
+        )
     wanted = _split_pairs(files, splits)
     read = _Reading(masks, settings, classes or files.classes, _thresholds(threshold))
     every = {**_choosing_pairs(files, wanted, chooses), **wanted}
@@ -127,6 +132,12 @@ class _Reading:
         if self.masks == CLASS:
             return score_class_pairs(pairs, self.classes)
         return score_probability_pairs(pairs, thresholds=self.thresholds)
+
+
+def _chooser(truth: Path) -> tuple[str, ...]:
+    """Return the split that is to choose a threshold, if there is one."""
+    present = {file.split for file in label_source(truth).files}
+    return choosing_splits(tuple(name for name in SPLITS if name in present))[:1]
 
 
 def _check_kind(masks: str, truth: Path, files: FilePairs) -> None:

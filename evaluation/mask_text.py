@@ -4,8 +4,11 @@ from collections.abc import Sequence
 
 from annotations.text_table import text_table
 from evaluation.mask_figures import MaskMetrics
+from evaluation.mask_scores import MaskScores
+from evaluation.metrics import WHOLE
 from evaluation.pixel_folders import ClassPixelMetrics, ProbabilityMetrics
 from evaluation.pixel_scores import PixelFigures
+from evaluation.thresholds import BY_DEFAULT, GIVEN
 
 _OBJECTS = {
     "precision": "precision",
@@ -26,7 +29,25 @@ _PIXELS = {
 }
 
 
-def mask_text(metrics: MaskMetrics) -> str:
+def scores_text(scores: MaskScores) -> str:
+    """Return the figures of every split, one after the other, and what was left out."""
+    blocks = []
+    for name, split in scores.splits.items():
+        head = "" if name == WHOLE else f"{name}: "
+        if isinstance(split, MaskMetrics):
+            lines = _objects(split)
+        elif isinstance(split, ClassPixelMetrics):
+            lines = _classes(split)
+        else:
+            lines = _maps(split, scores)
+        blocks.append("\n".join([head + lines[0], *lines[1:]]))
+    alone = [f"left out, without a partner: {', '.join(scores.without_partner)}"] if scores.without_partner else []
+    count = scores.images_without_split
+    strays = [f"left out, without a split: {count} image{'' if count == 1 else 's'}"] if count else []
+    return "\n\n".join(["\n\n".join(blocks), *alone, *strays])
+
+
+def _objects(metrics: MaskMetrics) -> list[str]:
     """Return the pooled figures of objects, a line an IoU threshold, and the pixel scores of all of them."""
     head = ["IoU", "truth", "predicted", "TP", "FP", "FN", *_OBJECTS.values()]
     rows = [
@@ -34,41 +55,36 @@ def mask_text(metrics: MaskMetrics) -> str:
         + [_shown(getattr(row, name)) for name in _OBJECTS]
         for row in metrics.pooled
     ]
-    lines = [
-        f"{len(metrics.images)} images",
-        *text_table(head, rows),
-        "",
-        *_pixels([("foreground", metrics.foreground)]),
-    ]
-    return "\n".join([*lines, *_alone(metrics.without_partner)])
+    return [_images(len(metrics.images)), *text_table(head, rows), "", *_pixels([("foreground", metrics.foreground)])]
 
 
-def class_text(metrics: ClassPixelMetrics) -> str:
+def _classes(metrics: ClassPixelMetrics) -> list[str]:
     """Return the pixel scores of each class, and their means over the classes that have a value."""
     left_out = f", {metrics.classes_left_out} classes without a value left out" if metrics.classes_left_out else ""
     mean = f"mean Dice {_shown(metrics.mean_dice)}, mean IoU {_shown(metrics.mean_iou)}{left_out}"
-    lines = [f"{metrics.images} images", *_pixels(list(metrics.classes.items())), mean]
-    return "\n".join([*lines, *_alone(metrics.without_partner)])
+    return [_images(metrics.images), *_pixels(list(metrics.classes.items())), mean]
 
 
-def probability_text(metrics: ProbabilityMetrics) -> str:
+def _maps(metrics: ProbabilityMetrics, scores: MaskScores) -> list[str]:
     """Return the scores of probability maps: the area under the curve, and a line a threshold."""
-    sweep = metrics.sweep
+    sweep, chosen = metrics.sweep, scores.threshold
     rows = [(f"{value:g}", figures) for value, figures in zip(sweep.thresholds, sweep.figures, strict=True)]
     area = f"PR-AUC {_shown(metrics.pr_auc)}, mean L1 error {_shown(metrics.mean_l1_error)}"
     best = f"best Dice at {_plain(sweep.best_dice)}, least L1 error at {_plain(sweep.least_l1_error)}"
-    lines = [f"{metrics.images} images", area, *_pixels(rows, "threshold"), best]
-    remark = [f"note: {sweep.remark}"] if sweep.remark else []
-    return "\n".join([*lines, *remark, *_alone(metrics.without_partner)])
+    lines = [_images(metrics.images), area, *_pixels(rows, "threshold"), best]
+    if chosen is not None:
+        origin = chosen.chosen_on if chosen.chosen_on in (GIVEN, BY_DEFAULT) else f"chosen on {chosen.chosen_on}"
+        lines.append(f"at threshold {chosen.value:g} ({origin}): Dice {_shown(sweep.at(chosen.value).dice)}")
+    return [*lines, *([f"note: {sweep.remark}"] if sweep.remark else [])]
+
+
+def _images(count: int) -> str:
+    return f"{count} image{'' if count == 1 else 's'}"
 
 
 def _pixels(rows: Sequence[tuple[str, PixelFigures]], first: str = "pixels") -> list[str]:
     cells = [[name, *(_shown(getattr(figures, field)) for field in _PIXELS)] for name, figures in rows]
     return text_table([first, *_PIXELS.values()], cells)
-
-
-def _alone(paths: Sequence[str]) -> list[str]:
-    return [f"left out, without a partner: {', '.join(paths)}"] if paths else []
 
 
 def _shown(value: float | None) -> str:

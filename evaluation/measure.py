@@ -15,6 +15,7 @@ from evaluation.label_files import read_intensities, read_labels, read_probabili
 from evaluation.label_overlaps import check_same_size, size_text
 from evaluation.label_sources import LabelFile, LabelSource, label_source, picture_source
 from evaluation.object_table import ObjectTable, column_names, object_table
+from evaluation.pixel_curves import full_scale
 
 SCHEMA = 1
 Progress = Callable[[int, int], None]
@@ -129,12 +130,12 @@ def measure(
         raise AnnotationError(f"{labels}: folder must have label images (PNG, TIFF or BMP), got none")
     pictured = _partners(source, None if pictures is None else picture_source(pictures), "picture")
     scored = _partners(source, None if scores is None else picture_source(scores), "score map")
-    measured = []
+    measured, lacking = [], tuple(file.name for file in source.lacking)
     for done, file in enumerate(source.files, start=1):
         measured.append(_measured(source, file, pictured.get(file.path), scored.get(file.path), lengths, unit))
         if progress is not None:
             progress(done, len(source.files))
-    return Measured(tuple(measured), lengths, unit, source.dataset is not None, source.lacking)
+    return Measured(tuple(measured), lengths, unit, source.dataset is not None, lacking)
 
 
 def check_output(path: Path) -> None:
@@ -229,9 +230,8 @@ def _of_same_size(file: LabelFile, labels: NDArray[Any], path: Path, pixels: NDA
 def _scores(file: LabelFile, labels: NDArray[np.integer], path: Path) -> dict[int, float]:
     """Return the mean probability over the pixels of each object."""
     values = _of_same_size(file, labels, path, read_probabilities(path))
-    most = np.iinfo(values.dtype).max if values.dtype.kind == "u" else 1
     table = object_table(labels, values)
-    return dict(zip(table.label.tolist(), (table.mean_intensity / most).tolist(), strict=True))
+    return dict(zip(table.label.tolist(), (table.mean_intensity / full_scale(values)).tolist(), strict=True))
 
 
 def _spacing(file: LabelFile, voxel: tuple[float, ...] | None, axes: int) -> tuple[float, ...] | None:

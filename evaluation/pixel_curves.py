@@ -71,6 +71,18 @@ class PixelCurve:
         return [PixelCounts(int(predicted[-1]), int(hit[-1]), seen, found) for seen, found in rows]
 
 
+def full_scale(probability: Probabilities) -> int:
+    """Return the number that stands for a probability of 1."""
+    return 2 ** (8 * probability.itemsize) - 1 if probability.dtype.kind == "u" else 1
+
+
+def reaches(probability: Probabilities, threshold: float) -> NDArray[np.bool_]:
+    """Return where a map's probability is at least a threshold, as `PixelCurve.counts_at` counts it."""
+    if probability.dtype.kind == "u":
+        return np.asarray(probability / np.float64(full_scale(probability)) >= threshold)
+    return np.asarray(probability >= probability.dtype.type(threshold))
+
+
 def pixel_curve(truth: NDArray[np.bool_], probability: Probabilities, *, levels: int | None = None) -> PixelCurve:
     """Return the curve of one class: `truth` (H, W) or (D, H, W) says where it is, `probability` how likely that is.
 
@@ -155,7 +167,7 @@ def _exact_curve(mask: NDArray[np.bool_], score: NDArray[Any]) -> PixelCurve:
 def _steps(score: NDArray[Any], levels: int | None) -> tuple[NDArray[np.int64], int]:
     """Return the step, from 0, of each score, and the step that stands for 1."""
     if score.dtype in (np.uint8, np.uint16):
-        return score.astype(np.int64), 255 if score.dtype == np.uint8 else 65535
+        return score.astype(np.int64), full_scale(score)
     if score.dtype.kind != "f" or levels is None:
         raise ValueError(f"probability must be floats, or whole numbers of 8 or 16 bits, got {score.dtype}")
     return np.rint(_checked(score) * np.float64(levels - 1)).astype(np.int64), levels - 1

@@ -1,14 +1,26 @@
 """score with its ways and with masks, and compare."""
 
 import json
+import shutil
 from pathlib import Path
+from typing import Any
 
+import click
 import cv2
 import numpy as np
 import pytest
 from annotation_files import document, shape, write_json, write_png
 from cli_runner import error_of, ppnlab
 
+import cli
+from evaluation.calibration import BINS
+from evaluation.curves import TIES
+from evaluation.figures import MOST_BINS
+
+FOR_BOXES = (
+    *(("--preset", "coco"), ("--matching", "voc"), ("--ap", "all-point"), ("--max-detections", "9")),
+    *(("--score-floor", "0.1"), ("--ties", "hits-first"), ("--bins", "5")),
+)
 HEAD = "image_id,object_id,parent_id,label,score,xmin,ymin,xmax,ymax\n"
 
 
@@ -50,6 +62,29 @@ def test_a_rule_chooses_the_threshold_on_val(data: Path) -> None:
     assert test["classes"]["qr_code"]["threshold_from"] == "val"
 
 
+def test_ties_floor_and_bins_are_what_the_settings_say(data: Path) -> None:
+    values = scored(data, "half.csv", "--ties", "misses-first", "--score-floor", 0.85, "--bins", 4)
+    assert (values["ties"], values["score_floor"], values["bins"]) == ("misses-first", 0.85, 4)
+    splits: dict[str, dict[str, Any]] = values["splits"]  # type: ignore[assignment]
+    # Scores are 0.90 to 0.79 by hundredths: six are 0.85 or more.
+    assert sum(split["detections"] for split in splits.values()) == 6
+    assert all(len(split["calibration"]["from"]) == 4 for split in splits.values())
+    # They win over a preset, which has a floor and an order of its own.
+    mixed = scored(data, "half.csv", "--preset", "reference", "--ties", "in-order", "--score-floor", 0.2)
+    assert (mixed["matching"], mixed["ties"], mixed["score_floor"]) == ("voc", "in-order", 0.2)
+
+
+def test_the_orders_of_ties_on_the_command_line_are_those_of_the_package() -> None:
+    (option,) = [param for param in cli.main.commands["score"].params if param.name == "ties"]
+    assert isinstance(option.type, click.Choice)
+    assert tuple(option.type.choices) == TIES
+    (bins,) = [param for param in cli.main.commands["score"].params if param.name == "bins"]
+    assert isinstance(bins, click.Option)
+    assert isinstance(bins.type, click.IntRange)
+    assert bins.type.max == MOST_BINS
+    assert f"[default: {BINS}]" in (bins.help or "")
+
+
 def test_score_is_the_same_at_every_repetition(data: Path) -> None:
     assert scored(data, "half.csv", "--seed", 5) == scored(data, "half.csv", "--seed", 5)
 
@@ -84,16 +119,55 @@ def test_masks_are_scored_by_object_class_and_probability(tmp_path: Path) -> Non
     moved = np.roll(labels, 1, axis=1)
     truth, found = masks(tmp_path / "truth", labels), masks(tmp_path / "found", moved)
     objects = json.loads(ppnlab("score", truth, found, "--masks", "instance", "--iou", 0.5, "--json").stdout)
-    (row,) = objects["pooled"]
+    (row,) = objects["splits"]["all"]["pooled"]
     assert (row["tp"], row["fp"], row["fn"], row["f1"]) == (2, 0, 0, 1.0)
     text = ppnlab("score", truth, found, "--masks", "instance").stdout
     assert text.splitlines()[1].split()[:3] == ["IoU", "truth", "predicted"]
     classes = json.loads(ppnlab("score", truth, found, "--masks", "class", "--classes", "a=1,b=2", "--json").stdout)
     # 36 pixels, of which 30 are hit: Dice 60 / 72.
-    assert classes["classes"]["a"]["dice"] == pytest.approx(60 / 72)
+    assert classes["splits"]["all"]["classes"]["a"]["dice"] == pytest.approx(60 / 72)
     sure = masks(tmp_path / "sure", ((labels > 0) * 255).astype(np.uint8))
     maps = json.loads(ppnlab("score", truth, sure, "--masks", "probability", "--json").stdout)
-    assert maps["pr_auc"] == pytest.approx(1.0)
+    assert (maps["threshold"], maps["threshold_from"]) == (0.95, "all")
+    assert maps["splits"]["all"]["pr_auc"] == pytest.approx(1.0)
+
+
+def test_masks_have_a_report_of_every_split(tmp_path: Path) -> None:
+    labels = np.zeros((20, 20), np.uint16)
+    labels[2:8, 2:8], labels[10:18, 10:18] = 1, 2
+    for split in ("train", "val", "test"):
+        (tmp_path / "truth").mkdir(exist_ok=True)
+        (tmp_path / "found").mkdir(exist_ok=True)
+        masks(tmp_path / "truth" / split, labels, labels)
+        masks(tmp_path / "found" / split, labels, np.where(labels == 1, 1, 0).astype(np.uint16))
+    result = ppnlab(
+        "score", tmp_path / "truth", tmp_path / "found", "--masks", "instance", "--report", tmp_path / "scored"
+    )
+    assert result.exit_code == 0, result.output
+    assert result.stdout.splitlines()[-1] == f"report: {tmp_path / 'scored' / 'report.html'}"
+    names = {path.name for path in (tmp_path / "scored").iterdir()}
+    assert names == {"metrics.json", "per_image.csv", "pixels.csv", "report.html", "thresholds.csv"}
+    content = json.loads((tmp_path / "scored" / "metrics.json").read_text())
+    assert list(content["splits"]) == ["train", "val", "test"]
+    assert content["splits"]["test"]["pooled"][4]["recall"] == 0.75
+
+
+def test_a_converted_dataset_is_truth_for_masks(data: Path, tmp_path: Path) -> None:
+    assert ppnlab("convert", tmp_path / "photos", tmp_path / "numbered", "--masks", "instance").exit_code == 0
+    shutil.copytree(tmp_path / "numbered" / "labels", tmp_path / "found")
+    options = ("--masks", "instance", "--report", tmp_path / "scored", "--json")
+    values = json.loads(ppnlab("score", tmp_path / "numbered", tmp_path / "found", *options).stdout)
+    assert {name: len(split["per_image"]) for name, split in values["splits"].items()} == {"val": 4, "test": 8}
+    assert values["splits"]["test"]["pooled"][8]["f1"] == 1.0
+    table = tmp_path / "numbered" / "images.csv"
+    table.write_text(table.read_text().replace("labels/p11.png", ""))
+    (tmp_path / "found" / "p11.png").unlink()
+    strict = ppnlab("score", tmp_path / "numbered", tmp_path / "found", *options)
+    assert "must have a label image for every image, got none for p11" in error_of(strict)
+    values = json.loads(ppnlab("score", tmp_path / "numbered", tmp_path / "found", *options, "--lenient").stdout)
+    assert values["without_partner"] == ["p11"]
+    classes = ppnlab("score", tmp_path / "numbered", tmp_path / "found", "--masks", "class", "--lenient")
+    assert "label images must be of kind class, got instance" in error_of(classes)
 
 
 @pytest.mark.parametrize(
@@ -104,8 +178,32 @@ def test_masks_are_scored_by_object_class_and_probability(tmp_path: Path) -> Non
         (("compare", "good.csv", "nothing.csv", "--truth", "data"), 2, "nothing.csv: place must be"),
         (("score", "data", "good.csv", "--threshold", "high"), 2, "threshold must be a number, best-f1, precision>="),
         (("score", "data", "good.csv", "--masks", "instance"), 1, "data: dataset must have label images"),
-        (("score", "photos", "photos", "--masks", "class"), 2, "--classes must be NAME=VALUE"),
+        (("score", "photos", "photos", "--masks", "class"), 2, "classes must be given as NAME=VALUE"),
         (("score", "photos", "photos", "--masks", "class", "--classes", "a=x"), 2, "--classes must be NAME=VALUE"),
+        (
+            ("score", "data", "good.csv", "--classes", "a=1"),
+            2,
+            "--classes must stand with --masks class, got no --masks",
+        ),
+        (("score", "data", "good.csv", "--images", "photos"), 2, "--images must stand with --masks"),
+        (
+            ("score", "photos", "photos", "--masks", "instance", "--images", "photos"),
+            2,
+            "--images must stand with --report",
+        ),
+        *(
+            (("score", "photos", "photos", "--masks", masks, *option), 2, f"{option[0]} must stand with")
+            for masks, option in (
+                *(("instance", option) for option in FOR_BOXES),
+                *(("class", option) for option in (*FOR_BOXES, ("--iou", "0.5"), ("--resamples", "9"))),
+                *(("probability", option) for option in (*FOR_BOXES, ("--seed", "1"), ("--classes", "a=1"))),
+                ("instance", ("--threshold", "0.5")),
+                ("instance", ("--classes", "a=1")),
+            )
+        ),
+        (("score", "photos", "photos", "--masks", "probability", "--threshold", "best-f1"), 2, "must be a number with"),
+        (("score", "photos", "photos", "--masks", "probability", "--threshold", "1.5"), 2, "must be 0 to 1, got 1.5"),
+        (("score", "data", "good.csv", "--score-floor", "nan"), 2, "score_floor must be a finite number, got nan"),
     ],
 )
 def test_mistakes_are_told_in_one_line(

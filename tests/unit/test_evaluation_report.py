@@ -5,13 +5,13 @@ import json
 import re
 from dataclasses import replace
 from functools import cache
-from html.parser import HTMLParser
 from pathlib import Path
 
 import numpy as np
 import pandas
 import pytest
 from evaluation_sets import Row, dataset, detections, images, marked, random_set
+from page_reader import Page
 from PIL import Image
 
 import evaluation.report
@@ -34,38 +34,6 @@ from evaluation.result_tables import calibration_csv, confusion_csv, errors_csv,
 from evaluation.thresholds import parse_threshold
 
 BOX, AWAY = (0, 0, 10, 10), (40, 40, 50, 50)
-VOID = {"meta", "br", "link", "img", "input", "hr"}
-
-
-class Page(HTMLParser):
-    """The tags of a page, with a fault for each that is not closed in order."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__()
-        self.open: list[str] = []
-        self.faults: list[str] = []
-        self.tags: set[str] = set()
-        self.attributes: list[tuple[str, str, str]] = []
-        self.text = ""
-        self.feed(text)
-        self.close()
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.add(tag)
-        self.attributes += [(tag, name, value or "") for name, value in attrs]
-        if tag not in VOID:
-            self.open.append(tag)
-
-    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.add(tag)
-        self.attributes += [(tag, name, value or "") for name, value in attrs]
-
-    def handle_endtag(self, tag: str) -> None:
-        if not self.open or self.open.pop() != tag:
-            self.faults.append(f"</{tag}>")
-
-    def handle_data(self, data: str) -> None:
-        self.text += data
 
 
 def scored(pictures: Path | None = None) -> tuple[BoxDataset, Detections, Metrics]:
