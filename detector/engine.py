@@ -1,6 +1,8 @@
 """The one file that names TensorFlow: threads, determinism, the training step and the prediction step."""
 
 import functools
+import itertools
+import re
 from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
 from typing import Any, NamedTuple
@@ -15,6 +17,7 @@ from detector.backend import use_device
 from detector.family import INPUT, Batch, Family, Loss, Outputs, Tensor
 from detector.settings import Settings
 
+_GENERATOR = re.compile(r"seed_generator(_\d+)?/")
 _EMA_RAMP = 10.0
 """The averaged weights forget at (1 + t) / (10 + t) first. Source: tf.train.ExponentialMovingAverage, `num_updates`."""
 
@@ -130,7 +133,7 @@ class Trainer:
         assign_arrays(self._variables(), arrays)
 
     def _variables(self) -> dict[str, Any]:
-        named = {f"model/{variable.path}": variable for variable in self.model.variables}
+        named = _by_path("model", self.model)
         named |= averaged_variables(self.averaged)
         for group, members in self._groups.items():
             named |= {f"{group}/{variable.path}": variable for variable in members.optimizer.variables}
@@ -253,7 +256,16 @@ def _summed(a: _Piece, b: _Piece) -> _Piece:
 
 def averaged_variables(model: keras.Model) -> dict[str, Any]:
     """Return the variables of a model under the names that a trainer keeps its averaged weights by."""
-    return {f"averaged/{variable.path}": variable for variable in model.variables}
+    return _by_path("averaged", model)
+
+
+def _by_path(prefix: str, model: keras.Model) -> dict[str, Any]:
+    # Keras numbers generators by how many there were before in the process: here, by their place in the model.
+    number = itertools.count()
+    return {
+        f"{prefix}/{_GENERATOR.sub(lambda _: f'seed_generator_{next(number)}/', variable.path)}": variable
+        for variable in model.variables
+    }
 
 
 def assign_arrays(variables: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> None:
@@ -303,5 +315,5 @@ def _moving_pairs(model: keras.Model, averaged: keras.Model) -> list[tuple[Any, 
     pairs = []
     for layer, twin in zip(model.layers, averaged.layers, strict=True):
         if layer.trainable:
-            pairs += list(zip(layer.variables, twin.variables, strict=True))
+            pairs += list(zip(layer.weights, twin.weights, strict=True))
     return pairs

@@ -70,7 +70,8 @@ class Loop:
         model in training, with pretrained weights where it is given True.
         """
         self.run, self.family, self.settings, self.watch = run, family, settings, watch
-        self.budget, self.requests, self.status = budget or Budget(), Requests(run.path), StatusFile(run.path)
+        self.budget, self.requests = budget or Budget(), Requests(run.path)
+        self.status = StatusFile(run.path, score=family.best_by)
         self.diary, self.saver, self.stop = Diary(run, watch.note), Saver(run.checkpoints), StopRequest()
         self.made = 0
         _check_pieces(family, settings)

@@ -17,6 +17,7 @@ from detector.schedules import Course
 FILE: Final = "status.json"
 _EVERY: Final = 3.0
 """Seconds from one writing to the next."""
+_SCORE: Final = "ap"
 _SMOOTHING: Final = 0.98
 """Share of the speed that a step leaves: the time left is that of the last minute or so, not of the first steps."""
 
@@ -24,9 +25,9 @@ _SMOOTHING: Final = 0.98
 class StatusFile:
     """The run's status.json; it is for looking at alone, so that a full disk does not end a training over it."""
 
-    def __init__(self, run: Path, every: float = _EVERY) -> None:
-        """Write at most every `every` seconds."""
-        self.path, self.every = run / FILE, every
+    def __init__(self, run: Path, every: float = _EVERY, score: str = _SCORE) -> None:
+        """Write at most every `every` seconds; `score` is the validation score that chooses the best checkpoint."""
+        self.path, self.every, self.score = run / FILE, every, score
         self.warning: str | None = None
         self._written = float("-inf")
         self._last: tuple[float, int] | None = None
@@ -60,6 +61,7 @@ class StatusFile:
             "seconds_a_step": self._seconds_a_step,
             "seconds_left": left,
             "data_wait": done.data_seconds / done.seconds if done.seconds else None,
+            "score": self.score,
             "warning": self.warning,
             "time": time.time(),
         }
@@ -71,10 +73,10 @@ class StatusFile:
 class RunStatus:
     """What a run directory tells of its training.
 
-    `state` is training, validating, stopped, finished or new; `owner` the process that works on it; `ap` the last
-    validation AP@[.5:.95] and `best_ap` the best; `seconds_left` counts training steps alone; `data_wait` is the share
-    of their time in which they wait for pictures; `checkpoint_age` is in seconds; `warning` says in spite of what the
-    training goes on.
+    `state` is training, validating, stopped, finished or new; `owner` the process that works on it; `score` names the
+    validation score that chooses the best checkpoint (`ap` is AP@[.5:.95]), `last_score` is its last value and
+    `best_score` the highest; `seconds_left` counts training steps alone; `data_wait` is the share of their time in
+    which they wait for pictures; `checkpoint_age` is in seconds; `warning` says in spite of what the training goes on.
     """
 
     run: str
@@ -84,8 +86,9 @@ class RunStatus:
     step: int
     total_steps: int | None
     epoch: int
-    ap: float | None
-    best_ap: float | None
+    score: str
+    last_score: float | None
+    best_score: float | None
     images_per_second: float | None
     seconds_left: float | None
     data_wait: float | None
@@ -110,7 +113,8 @@ class RunStatus:
         saved = max(steps_saved(run.checkpoints), default=None)
         step = max(_whole(told.get("step")), saved or 0) if owner else saved or 0
         total = told.get("total_steps")
-        scores = [value for value in history.get("val_ap", []) if value is not None]
+        score = str(told.get("score") or _SCORE)
+        scores = history.get(f"val_{score}") or [None]
         return cls(
             run=str(path),
             state=_state(run, owner, told),
@@ -119,8 +123,9 @@ class RunStatus:
             step=step,
             total_steps=total if type(total) is int else None,
             epoch=len(history.get("epoch", [])),
-            ap=(history.get("val_ap") or [None])[-1],
-            best_ap=max(scores, default=None),
+            score=score,
+            last_score=scores[-1],
+            best_score=max((value for value in scores if value is not None), default=None),
             images_per_second=(history.get("images_per_second") or [None])[-1],
             seconds_left=told.get("seconds_left") if owner else None,
             data_wait=_data_wait(told if owner else {}, history),
@@ -166,7 +171,8 @@ def _state(run: Run, owner: Owner | None, told: Mapping[str, Any]) -> str:
 
 def status_lines(statuses: list[RunStatus]) -> tuple[list[str], list[list[str]]]:
     """Return the head and the rows of a table of statuses, in words."""
-    head = ["run", "state", "step", "epoch", "val AP", "best", "images/s", "waits", "left", "saved", "by"]
+    scored = "val AP" if {status.score for status in statuses} <= {_SCORE} else "val score"
+    head = ["run", "state", "step", "epoch", scored, "best", "images/s", "waits", "left", "saved", "by"]
     return head, [_row(status) for status in statuses]
 
 
@@ -176,7 +182,7 @@ def _row(status: RunStatus) -> list[str]:
     if status.checkpoint is not None and status.checkpoint_age is not None:
         saved = f"{status.checkpoint} ({_span(status.checkpoint_age)} ago)"
     by = f"{status.owner.pid} on {status.owner.host}" if status.owner else "-"
-    numbers = [_number(status.ap, 3), _number(status.best_ap, 3), _number(status.images_per_second, 1)]
+    numbers = [_number(status.last_score, 3), _number(status.best_score, 3), _number(status.images_per_second, 1)]
     left = "-" if status.seconds_left is None else _span(status.seconds_left)
     waits = "-" if status.data_wait is None else f"{status.data_wait:.0%}"
     return [status.run, status.state, step, str(status.epoch), *numbers, waits, left, saved, by]

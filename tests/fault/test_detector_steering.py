@@ -178,7 +178,7 @@ def test_the_status_tells_how_far_a_training_is(tmp_path: Path) -> None:
     assert json.loads(json.dumps(last.to_json()))["state"] == "training"
     after = RunStatus.of(run)
     assert (after.state, after.owner, after.step, after.epoch, after.checkpoint) == ("new", None, 9, 3, 9)
-    assert after.best_ap is not None
+    assert after.best_score is not None
     Run(run).event("finished", step=9)
     head, (row,) = status_lines([RunStatus.of(run)])
     assert len(head) == len(row)
