@@ -29,7 +29,10 @@ class BoxSamples:
 
     def __post_init__(self) -> None:
         truth = self.data.annotations
-        rows = [np.flatnonzero(truth.image_row == row) for row in range(len(self.data.images))]
+        # One sorting, and not a look at all boxes for every image: there may be a hundred thousand of each.
+        by_image = np.argsort(truth.image_row, kind="stable")
+        firsts = np.searchsorted(truth.image_row[by_image], np.arange(1, len(self.data.images)))
+        rows = np.split(by_image, firsts)
         class_id = ignored_class(truth.class_id, truth.crowd | truth.ignore)
         object.__setattr__(self, "_truth", [(truth.xyxy_rel[r], class_id[r]) for r in rows])
         object.__setattr__(self, "_weight", image_weights(self.data.images, self.settings.sampling))
