@@ -120,7 +120,7 @@ def convert(
         raise UsageError(f"masks: source must know the outlines of its objects, got boxes alone in the form {form}")
     try:
         if target_form == "boxes":
-            dataset, findings = _write_boxes(destination, read, form, masks, command)
+            dataset, findings = _write_boxes(destination, read, form, masks, command, workers)
         else:
             mode = pictures_mode or ("copy" if target_form in _DEMAND_PICTURES else "reference")
             dataset, findings = read.dataset, _write_form(destination, target_form, read, PictureFiles(mode), masks)
@@ -168,14 +168,16 @@ class _Attachments:
 
 
 def _write_boxes(
-    destination: Path, read: Reading, form: str, masks: MaskKind | None, command: str
+    destination: Path, read: Reading, form: str, masks: MaskKind | None, command: str, workers: int
 ) -> tuple[BoxDataset, list[Finding]]:
     # A box dataset keeps its label images: drawn again, for boxes may have been left out.
     kind = "instance" if masks is None and read.patches is not None and form == "boxes" else masks
     attach = _Attachments(read, kind)
     # The name of a folder in it may be no text.
     command = command.encode(errors="backslashreplace").decode()
-    dataset = write_dataset(destination, read.dataset, read.findings, command=command, attach=attach, masks=kind)
+    dataset = write_dataset(
+        destination, read.dataset, read.findings, command=command, attach=attach, masks=kind, workers=workers
+    )
     return dataset, [*read.findings, *attach.findings]
 
 

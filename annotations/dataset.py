@@ -58,13 +58,14 @@ def write_dataset(
     command: str,
     attach: Attach | None = None,
     masks: str | None = None,
+    workers: int = 1,
 ) -> BoxDataset:
     """Return the dataset as it was written to `directory`: whole, or not at all.
 
     The images' paths, relative to `dataset.root`, are made relative to `directory`. `command` is what a user would
     type to make the dataset again; dataset.json keeps it. `attach` may write further files into the directory before
     it is given its name, and returns the images with what it changed of them and its own findings; `masks` is the kind
-    of its label images, which dataset.json keeps.
+    of its label images, which dataset.json keeps. `workers` processes make the table of boxes, if it is long.
 
     Raises:
         UsageError: `directory` is there already and not empty; it is left untouched.
@@ -83,7 +84,7 @@ def write_dataset(
             summary = {**_summary(written, found), **kind, "command": command, "version": VERSION}
             _write(aside / "dataset.json", json.dumps(summary, indent=2, ensure_ascii=False) + "\n")
             _write(aside / "images.csv", images_text(written.images))
-            _write(aside / "boxes.csv", _boxes_blocks(written))
+            _write(aside / "boxes.csv", _boxes_blocks(written, workers))
             _write(aside / "findings.csv", findings_text(found))
     except OSError as error:
         refuse_existing(directory)  # made or filled by another process since
@@ -176,13 +177,13 @@ def _moved(base: str, path: str) -> str:
     return os.path.normpath(Path(base, path)).replace(os.sep, "/")
 
 
-def _boxes_blocks(dataset: BoxDataset) -> Iterator[str]:
+def _boxes_blocks(dataset: BoxDataset, workers: int) -> Iterator[str]:
     table = dataset.annotations
     image_id = Words(tuple(dataset.images.image_id.tolist()), table.image_row)
     parent_id, label = Sparse(table.parent_id, NO_PARENT), Words(dataset.classes, table.class_id)
     ids: list[Column] = [image_id, table.object_id, parent_id, table.group_id, label]
     marks = {name: getattr(table, name).astype(np.int64) for name in UNCOUNTED if getattr(table, name).any()}
-    return csv_blocks((*BOX_COLUMNS, *marks), [*ids, table.xyxy_rel, table.shape_type, *marks.values()])
+    return csv_blocks((*BOX_COLUMNS, *marks), [*ids, table.xyxy_rel, table.shape_type, *marks.values()], workers)
 
 
 def _write(path: Path, text: str | Iterable[str]) -> None:

@@ -10,6 +10,8 @@ from annotations.errors import AnnotationError
 from annotations.tables import NO_PARENT, Detections, Images
 from annotations.whole import write_whole
 
+FARTHEST = 1e6
+"""Image sizes that a box may lie away from its image: beyond, its area is a number without meaning."""
 COLUMNS = ("image_id", "object_id", "parent_id", "label", "score", "xmin", "ymin", "xmax", "ymax")
 
 
@@ -53,13 +55,16 @@ def read_detections(
     class_id = table.places("label", class_of, f"one of the classes {', '.join(classes)}")
     score = table.numbers("score")
     table.refuse((score < 0) | (score > 1), "score", "in [0, 1]")
+    xyxy_rel = box_columns(table)
+    for values, name in zip(xyxy_rel.T, COLUMNS[-4:], strict=True):
+        table.refuse(np.abs(values) > FARTHEST, name, f"within {FARTHEST:g} sizes of its image")
     return Detections(
         image_row=image_row,
         object_id=object_id,
         parent_id=parent_column(table, object_id, image_row, NO_PARENT),
         class_id=class_id,
         score=score,
-        xyxy_rel=box_columns(table),
+        xyxy_rel=xyxy_rel,
     )
 
 
@@ -101,6 +106,8 @@ def _fault(cells: Mapping[str, str], images: Container[str], classes: Sequence[s
         return f"score must be in [0, 1], got {cells['score']}"
     if not (xmin < xmax and ymin < ymax):
         return f"box must have an area, got [{xmin:g}, {ymin:g}, {xmax:g}, {ymax:g}]"
+    if max(map(abs, (xmin, ymin, xmax, ymax))) > FARTHEST:
+        return f"box must be within {FARTHEST:g} sizes of its image, got [{xmin:g}, {ymin:g}, {xmax:g}, {ymax:g}]"
     return None
 
 

@@ -98,14 +98,12 @@ class OpenedFiles:
         x, y = np.frombuffer(xy).reshape(-1, 2).T.copy()
         return Columns(np.frombuffer(meaning, np.int64), np.frombuffer(points, np.int64), x, y)
 
-    def take(self, files: Sequence[tuple[int, _File]]) -> None:
-        """Add these files, each with its place among all."""
-        self.files += [place for place, _ in files]
-        self.heads += [
-            Head(file.image_path, file.image_width, file.image_height, bytes(file.flags)) for _, file in files
-        ]
-        self.shapes += [len(file.shapes) for _, file in files]
-        packed = self._values([shape for _, file in files for shape in file.shapes])
+    def take(self, files: Sequence[tuple[int, Head, list[_Shape]]]) -> None:
+        """Add these files: of each its place among all, its head and its shapes."""
+        self.files += [place for place, _, _ in files]
+        self.heads += [head for _, head, _ in files]
+        self.shapes += [len(shapes) for _, _, shapes in files]
+        packed = self._values([shape for _, _, shapes in files for shape in shapes])
         self.size += sum(map(len, packed))
         self._packed.append(packed)
 
@@ -136,14 +134,14 @@ def opened_files(folder: SourceFolder, sources: Sequence[str]) -> Iterator[Opene
     """Yield those of `sources` (relative to the folder) that can be taken apart, in portions of at least one file."""
     opened = OpenedFiles()
     prefix = f"{folder.root}{os.sep}"
-    waiting: list[tuple[int, _File]] = []
+    waiting: list[tuple[int, Head, list[_Shape]]] = []
     shapes = 0
     for place, source in enumerate(sources):
-        file = _file_of(prefix + source) if source in folder.ordinary else None
-        if file is None:
+        held = _held(prefix + source) if source in folder.ordinary else None
+        if held is None:
             continue
-        waiting.append((place, file))
-        shapes += len(file.shapes)
+        waiting.append((place, *held))
+        shapes += len(held[1])
         if shapes >= _SHAPES_TOGETHER:
             opened.take(waiting)
             waiting, shapes = [], 0
@@ -155,7 +153,7 @@ def opened_files(folder: SourceFolder, sources: Sequence[str]) -> Iterator[Opene
         yield opened
 
 
-def _file_of(path: str) -> _File | None:
+def _held(path: str) -> tuple[Head, list[_Shape]] | None:
     """Return what a file holds, or None where it is no JSON, lacks a value or has one of another type."""
     data = _bytes_of(path)
     if data is None:
@@ -163,9 +161,11 @@ def _file_of(path: str) -> _File | None:
     try:
         if not data.isascii():
             data.decode()  # the decoder does not look into texts that it passes over
-        return _decoded(data)
+        file = _decoded(data)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
+    # A copy of the flags: they are a part of the file's bytes, and would keep all of them, image data too.
+    return Head(file.image_path, file.image_width, file.image_height, bytes(file.flags)), file.shapes
 
 
 def _bytes_of(path: str) -> bytes | None:

@@ -5,6 +5,7 @@ import signal
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
@@ -20,12 +21,16 @@ _work: list[Callable[[Any], Any]] = []
 
 
 def shared_out(
-    work: Callable[[Chunk], Result], chunks: Sequence[Chunk], processes: int, done: Callable[[int], None]
+    work: Callable[[Chunk], Result],
+    chunks: Sequence[Chunk],
+    processes: int,
+    done: Callable[[int], None] = lambda ready: None,
 ) -> list[Result]:
     """Return the result of `work` on each chunk, in order; `done` is told how many are ready.
 
-    This process works too, so `processes` of 1 starts none. Work, chunks and results must be picklable. A helper that
-    dies (killed for its memory, say) costs only time: its chunks are worked on here.
+    This process works too, so `processes` of 1 starts none. Chunks and results must be picklable, and the work as well
+    unless this process `can_be_copied`. A helper that dies (killed for its memory, say) costs only time: its chunks are
+    worked on here.
     """
     helpers = min(processes, len(chunks)) - 1
     if helpers < 1:
@@ -33,12 +38,24 @@ def shared_out(
     from concurrent.futures import ProcessPoolExecutor
     from multiprocessing import get_context
 
-    # Not forked: another thread of this process may hold a lock, which would then stay locked in the copy.
-    pool = ProcessPoolExecutor(helpers, get_context("spawn"), initializer=_remember, initargs=(work,))
+    # A copy of this process is there at once; a new one first imports what this one has, for a third of a second.
+    start = "fork" if can_be_copied() else "spawn"
+    pool = ProcessPoolExecutor(helpers, get_context(start), initializer=_remember, initargs=(work,))
     try:
         return _together(work, chunks, _Helpers(pool, helpers * _AHEAD), done)
     finally:
         pool.shutdown(cancel_futures=True)
+
+
+def can_be_copied() -> bool:
+    """Return whether this process may be forked: another thread may hold a lock, which would stay locked in the copy.
+
+    Only Linux tells how many threads there are beside Python's own. numpy's are there unless OPENBLAS_NUM_THREADS is 1.
+    """
+    try:
+        return len(list(Path("/proc/self/task").iterdir())) == 1
+    except OSError:
+        return False
 
 
 @contextlib.contextmanager

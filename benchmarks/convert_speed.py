@@ -73,7 +73,7 @@ def ppnlab(folder: Path, **options: Any) -> Callable[[Path], int]:  # noqa: ANN4
 
     def work(output: Path) -> int:
         read = read_labelme_folder(folder, Naming(PARTS, None, {}), **options)
-        write_dataset(output, read.dataset, read.findings, command="benchmark")
+        write_dataset(output, read.dataset, read.findings, command="benchmark", workers=options.get("workers", 1))
         return len(read.dataset.annotations)
 
     return work

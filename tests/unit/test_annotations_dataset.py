@@ -10,7 +10,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from annotations.csvtable import Sparse, csv_text, read_csv
+from annotations import csvtable, processes
+from annotations.csvtable import Sparse, csv_blocks, csv_text, read_csv
 from annotations.dataset import counts, read_dataset, table_hashes, write_dataset
 from annotations.detections import read_detections, write_detections
 from annotations.errors import AnnotationError, UsageError
@@ -174,6 +175,30 @@ def test_table_of_any_length_comes_back(tmp_path: Path, rows: int) -> None:
     table = read_csv(tmp_path / "t.csv", [])
     assert table.columns["row"] == [str(row) for row in range(rows)]
     np.testing.assert_array_equal(table.numbers("y"), values[:, 1])
+
+
+def test_neighbours_that_are_made_together_are_cells_of_their_own(tmp_path: Path) -> None:
+    words = Words(("a", 'b,"', "never"), np.array([0, 1, 0]))
+    columns = [words, words, np.array([11, -1, 3]), Sparse(np.array([7, -1, -11]), -1), Sparse(np.array([7, 7, 0]), 7)]
+    (tmp_path / "t.csv").write_bytes(csv_text(["a", "b", "id", "parent", "other"], columns).encode())
+    assert read_csv(tmp_path / "t.csv", []).columns == {
+        "a": ["a", 'b,"', "a"],
+        "b": ["a", 'b,"', "a"],
+        "id": ["11", "-1", "3"],
+        "parent": ["7", "", "-11"],
+        "other": ["", "", "0"],
+    }
+
+
+@pytest.mark.parametrize("rows", [8192, 8193, 20_000])
+def test_two_processes_write_what_one_writes(rows: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[int] = []
+    for module in (csvtable, processes):
+        monkeypatch.setattr(module, "can_be_copied", lambda: not asked.append(rows))
+    columns = [np.arange(rows), np.random.default_rng(0).random((rows, 2)), Words(("a", "b"), np.arange(rows) % 2)]
+    header = ["row", "x", "y", "word"]
+    assert "".join(csv_blocks(header, columns, processes=2)) == csv_text(header, columns)
+    assert bool(asked) == (rows > 8192)
 
 
 def test_numbers_that_json_lacks_are_written_as_python_does() -> None:
