@@ -82,7 +82,7 @@ class Measured:
         """Return the table as JSON holds it, and every file with how many objects it has."""
         return {
             "schema": SCHEMA,
-            "voxel": None if self.voxel is None else dict(zip("xyz", self.voxel, strict=False)),
+            "voxel": None if self.voxel is None else dict(zip("xyz", _each_axis(self.voxel, 3), strict=False)),
             "unit": self.unit or None,
             "files": [
                 {"file": file.name, "size": size_text(file.shape), "objects": len(file.table)} for file in self.files
@@ -234,11 +234,14 @@ def _scores(file: LabelFile, labels: NDArray[np.integer], path: Path) -> dict[in
     return dict(zip(table.label.tolist(), (table.mean_intensity / full_scale(values)).tolist(), strict=True))
 
 
+def _each_axis(voxel: tuple[float, ...], axes: int) -> tuple[float, ...]:
+    return voxel * axes if len(voxel) == 1 else voxel
+
+
 def _spacing(file: LabelFile, voxel: tuple[float, ...] | None, axes: int) -> tuple[float, ...] | None:
     if voxel is None:
         return None
-    if len(voxel) == 1:
-        return voxel * axes
+    voxel = _each_axis(voxel, axes)
     if len(voxel) != axes:
         needed = "X,Y" if axes == 2 else "X,Y,Z"
         got = ",".join(f"{length:g}" for length in voxel)

@@ -49,7 +49,7 @@ def test_sizes_are_in_units_and_the_order_of_a_voxel_is_x_y_z(tmp_path: Path) ->
     assert (row["centroid_x"], row["centroid_y"], row["centroid_z"]) == (3, 1, 1.5)
     assert [row[f"{axis}{end}"] for axis in "xyz" for end in ("min", "max")] == [2, 5, 1, 2, 1, 3]
     assert measure(path, voxel=(2,), unit="nm").rows[0]["physical_size"] == 6 * 8
-    # x counts once only: an area of 6 by 1 pixels is told from one of 1 by 6 by nothing but its box.
+    assert measure(path, voxel=(2,), unit="nm").to_json()["voxel"] == {"x": 2, "y": 2, "z": 2}
     assert measure(path, voxel=(3, 1, 1), unit="nm").to_json()["voxel"] == {"x": 3, "y": 1, "z": 1}
 
 
