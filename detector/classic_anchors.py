@@ -61,11 +61,12 @@ def grids(canvas: tuple[int, int]) -> list[tuple[int, int]]:
     return found
 
 
-def _shapes(scale: float, next_scale: float) -> NDArray[np.float64]:
-    """Return the (6, 2) widths and heights of a cell's anchors as shares of the input's."""
+def _sizes(extent: NDArray[np.float64], scale: float, next_scale: float) -> NDArray[np.float64]:
+    """Return the (6, 2) widths and heights of a cell's anchors on an input of `extent` (2,) pixels."""
+    # In the reference's order of operations: boxes inside of several anchors are ties, which the last bit decides.
     root = np.sqrt(np.array(RATIOS))
-    between = np.sqrt(scale * next_scale)
-    return np.concatenate([np.stack([scale * root, scale / root], axis=1), [[between, between]]])
+    width, height = extent * scale
+    return np.concatenate([np.stack([width * root, height / root], axis=1), [extent * np.sqrt(scale * next_scale)]])
 
 
 @functools.lru_cache
@@ -80,8 +81,7 @@ def anchors(canvas: tuple[int, int], share: float = 1.0) -> Anchors:
     for level, (rows, columns) in enumerate(grids(canvas)):
         y, x = np.mgrid[0:rows, 0:columns]
         cell = (np.stack([x, y], axis=-1).reshape(-1, 1, 2) + 0.5) * (extent / (columns, rows))
-        shapes = _shapes(SCALES[level] * share, SCALES[level + 1] * share) * extent
-        both = np.broadcast_arrays(cell, shapes)
+        both = np.broadcast_arrays(cell, _sizes(extent, SCALES[level] * share, SCALES[level + 1] * share))
         centres.append(both[0].reshape(-1, 2))
         sizes.append(both[1].reshape(-1, 2))
     return Anchors(np.concatenate(centres), np.concatenate(sizes))

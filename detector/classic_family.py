@@ -1,8 +1,9 @@
 """The published network as a family of the loop, for reproduction: the same pictures, other anchors and losses.
 
-What the facts about it leave open, or what differs on purpose: pictures are letterboxed (it stretched them) and changed
-at random in this project's way; detections are cut at the picture's edges; a class counts from `score_floor` on, which
-at 0.5 is the reference's rule that it must be the likeliest, too.
+What differs from the reference, on purpose: pictures are letterboxed (it stretched them) and changed at random in this
+project's way (it used imgaug); boxes are cut at the picture's edges before suppression; a class counts from
+`score_floor` on, which at 0.5 is the reference's rule that it must be the likeliest, too. Settings that make no sense
+here are ignored: `frozen_blocks` on any trunk but lite0. Anchors, matching, encodings, losses and the network are the same.
 """
 
 from collections.abc import Mapping

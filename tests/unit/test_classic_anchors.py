@@ -1,9 +1,11 @@
 """The published network's anchors and box coding, against the reference's formulas worked by hand."""
 
+from math import sqrt
+
 import numpy as np
 import pytest
 
-from detector.classic_anchors import ANCHORS_A_CELL, LEVELS, PART_SHARE, anchors, grids
+from detector.classic_anchors import ANCHORS_A_CELL, LEVELS, PART_SHARE, RATIOS, SCALES, anchors, grids
 from detector.classic_coding import decode, encode
 
 
@@ -29,6 +31,17 @@ def test_the_first_cell_s_six_anchors_have_the_sizes_of_the_formulas() -> None:
         [83.13844, 27.71281],
         [67.88225, 67.88225],
     ]
+
+
+def test_sizes_are_the_formulas_to_the_last_bit() -> None:
+    # A small box inside of several anchors overlaps them equally but for rounding, which decides whose it is.
+    for share, scales in ((1.0, SCALES), (PART_SHARE, [scale * 0.25 for scale in SCALES])):
+        known = anchors((320, 480), share)
+        level = np.cumsum([0, *(rows * columns * ANCHORS_A_CELL for rows, columns in grids((320, 480)))])
+        for first, scale, after in zip(level[:-1], scales, scales[1:], strict=False):
+            expected = [[480 * scale * sqrt(ratio), 320 * scale / sqrt(ratio)] for ratio in RATIOS]
+            between = sqrt(scale * after)
+            assert known.size[first : first + 6].tolist() == [*expected, [480 * between, 320 * between]]
 
 
 def test_the_last_cell_s_anchors_reach_beyond_the_picture() -> None:
