@@ -6,10 +6,14 @@ from evaluation.mask_scores import MaskScores
 from evaluation.mask_tables import pixels_of
 from evaluation.pixel_folders import ProbabilityMetrics
 from evaluation.remarks import GAP
+from evaluation.threshold_sweep import L1_PREFERS_EMPTY, Sweep
 from evaluation.thresholds import BY_DEFAULT, GIVEN
 
 _NAMED = 5
 """Files without a partner that the page names before it counts the rest."""
+
+TRAP = 0.01
+"""The Dice that a threshold by L1 error must cost for the page to speak of it first of all: our choice."""
 
 
 def mask_remarks(scores: MaskScores) -> list[str]:
@@ -55,8 +59,15 @@ def _traps(scores: MaskScores) -> list[str]:
     return [
         f"On {name}, {split.sweep.remark}."
         for name, split in scores.splits.items()
-        if isinstance(split, ProbabilityMetrics) and split.sweep.remark
+        if isinstance(split, ProbabilityMetrics) and _matters(split.sweep)
     ]
+
+
+def _matters(sweep: Sweep) -> bool:
+    if sweep.trap is None or sweep.best_dice is None or sweep.least_l1_error is None:
+        return False
+    best, least = sweep.at(sweep.best_dice).dice, sweep.at(sweep.least_l1_error).dice
+    return sweep.trap == L1_PREFERS_EMPTY or (best or 0.0) - (least or 0.0) > TRAP
 
 
 def _worse_than_nothing(scores: MaskScores) -> list[str]:
