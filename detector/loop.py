@@ -25,7 +25,7 @@ from detector.settings import Settings
 from detector.status import StatusFile
 from detector.steering import Requests
 from detector.stopping import Interrupted, StopRequest, stop_requests
-from detector.stretch import FIRST_ROW, course, on_data
+from detector.stretch import FIRST_ROW, course, on_data, without_cut_epoch
 
 AT_THE_END: Final = (2.0,) * 300
 """Pauses in seconds between the tries to save the end of a training on a full disk: ten minutes in all."""
@@ -109,15 +109,12 @@ class Loop:
 
     def _begin(self, progress: Progress, data: str) -> None:
         """Take up the training at `progress`, on data of this content."""
-        old = course(self.family.images, self.settings, progress)
-        if progress.step < old.total:
-            # Without the row of an epoch that `total_steps` cut off, where it goes on now.
-            whole = (row for row in progress.history if _step(row) <= old.begun_step or old.ends_epoch(_step(row)))
-            progress = replace(progress, history=tuple(whole))
-        self.progress = on_data(progress, data, steps_per_epoch(self.family.images, self.settings.batch))
+        per_epoch = steps_per_epoch(self.family.images, self.settings.batch)
+        before = without_cut_epoch(progress, per_epoch, self.settings)
+        self.progress = on_data(before, data, per_epoch)
         self.course = course(self.family.images, self.settings, self.progress)
-        if self.course.begun_step != old.begun_step:
-            self._tell_new_data(progress)
+        if before.stretch and self.progress.stretch != before.stretch:
+            self._tell_new_data(before)
 
     def _tell_new_data(self, before: Progress) -> None:
         epoch, images = self.course.begun_epoch + 1, self.family.images

@@ -45,6 +45,20 @@ def course(images: int, settings: Settings, progress: Progress | None = None) ->
     return Course(total, per_epoch, step, epoch)
 
 
+def without_cut_epoch(progress: Progress, per_epoch: int, settings: Settings) -> Progress:
+    """Return the progress without the row of an epoch that `total_steps` cut off, where the training goes on now.
+
+    `per_epoch` counts where the progress tells of no data.
+    """
+    told = Stretch.from_json(progress.stretch) if progress.stretch else Stretch("", per_epoch)
+    way = Course(0, told.per_epoch, told.step, told.epoch)
+    last = int(progress.history[-1]["step"] or 0) if progress.history else 0
+    over = settings.total_steps and progress.step >= settings.total_steps
+    if over or last <= told.step or way.ends_epoch(last):
+        return progress
+    return replace(progress, history=progress.history[:-1])
+
+
 def on_data(progress: Progress, data: str, per_epoch: int) -> Progress:
     """Return the progress of a training that goes on with the data of this word; it is another only for other data.
 
