@@ -5,11 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from annotations.detections import FARTHEST
 from annotations.errors import AnnotationError
 from annotations.tables import Annotations, BoxDataset, Detections
-
-FARTHEST = 1e6
-"""Image sizes that a box may lie away from its image: beyond, its area is a number without meaning."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -24,6 +24,7 @@ from annotations.coco_document import (
     parsed,
     read_coco_document,
 )
+from annotations.detections import FARTHEST
 from annotations.errors import AnnotationError
 from annotations.notes import FileRefused
 from annotations.plain_files import read_plain
@@ -100,6 +101,7 @@ def read_coco_results(path: Path, truth: BoxDataset, left_out: list[str] | None 
     class_id = looked_up("results", rows, "category_id", ids["categories"], fault)
     xyxy = boxes("results", rows, fault)
     _refuse_empty("results", rows, xyxy, fault)
+    _refuse_far("results", rows, xyxy, _sides(truth.images.width, truth.images.height)[image_row], fault)
     score = numbers("results", rows, "score", 0, fault)
     sound = faults.sound("results", len(rows))
     image_row, class_id, score, xyxy = image_row[sound], class_id[sound], score[sound], xyxy[sound]
@@ -176,14 +178,22 @@ def _sound_part(document: CocoDocument, faults: _Faults) -> tuple[CocoDocument, 
 
 def _refuse_incomplete(document: CocoDocument, fault: OnFault) -> None:
     """Call `fault` where an image has no size or an annotation no box: what could be repaired cannot be scored."""
-    for key, sides in (("width", document.width), ("height", document.height)):
-        for index in np.flatnonzero(sides == 0).tolist():
+    for key, lengths in (("width", document.width), ("height", document.height)):
+        for index in np.flatnonzero(lengths == 0).tolist():
             fault("images", index, f"{key} must be a finite number, got {document.images[index].get(key)!r}")
     for index in np.flatnonzero(np.isnan(document.xyxy[:, 0])).tolist():
         got = document.annotations[index].get("bbox")
         image = document.annotations[index].get("image_id")
         fault("annotations", index, f"bbox must be 4 finite numbers, got {got!r:.200} (image_id {image!r:.80})")
     _refuse_empty("annotations", document.annotations, document.xyxy, fault)
+    sides = _sides(document.width, document.height)
+    _refuse_far("annotations", document.annotations, document.xyxy, sides[document.image_row], fault)
+
+
+def _sides(width: NDArray[np.int64], height: NDArray[np.int64]) -> Boxes:
+    """Return the (I + 1, 4) lengths that the xyxy of an image's boxes are measured in; the last, endless, of none."""
+    sides = np.stack([width, height, width, height], axis=1).astype(np.float64)
+    return np.concatenate([np.where(sides > 0, sides, np.inf), np.full((1, 4), np.inf)])
 
 
 def _refuse_empty(name: str, entries: Entries, xyxy: Boxes, fault: OnFault) -> None:
@@ -191,6 +201,14 @@ def _refuse_empty(name: str, entries: Entries, xyxy: Boxes, fault: OnFault) -> N
         entry = entries[index]
         got = f"{entry['bbox']} (image_id {entry.get('image_id')!r:.80})"
         fault(name, index, f"bbox must have a width and a height above 0, got {got}")
+
+
+def _refuse_far(name: str, entries: Entries, xyxy: Boxes, sides: Boxes, fault: OnFault) -> None:
+    """Call `fault` for the (N, 4) xyxy pixels that lie too many sizes of their image away from it, (N, 4) `sides`."""
+    for index in np.flatnonzero((np.abs(xyxy) > FARTHEST * sides).any(axis=1)).tolist():
+        entry = entries[index]
+        got = f"{entry['bbox']} (image_id {entry.get('image_id')!r:.80})"
+        fault(name, index, f"bbox must be within {FARTHEST:g} sizes of its image, got {got}")
 
 
 def _image_table(path: Path, document: CocoDocument) -> Images:

@@ -14,7 +14,7 @@ import numpy as np
 import orjson
 from numpy.typing import NDArray
 
-from annotations.coco_document import LARGEST
+from annotations.detections import FARTHEST
 from annotations.tables import NO_PARENT, Boxes, Detections, Images, sides
 
 _NUMBER = re.compile(rb"-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?")
@@ -25,6 +25,8 @@ _KEYS = {"image_id": 1, "category_id": 1, "bbox": 4, "score": 1}
 _NUMBERS = sum(_KEYS.values())
 _IDS = ("image_id", "category_id")
 _WORD = 8
+_NEAR = FARTHEST / 2
+"""Pixels: with a corner and a side of as many, no box is too far from an image of any size."""
 _EXACT = 2**53 - 1
 """Up to here every whole number is a float64 that no other number is read as."""
 _OPENING = re.compile(rb"\s*\[\s*")
@@ -77,7 +79,7 @@ class _Table:
 
     def xyxy(self) -> Boxes | None:
         """Return the (N, 4) corners in pixels, or None where a box or a score cannot be used."""
-        if not ((np.abs(self.xywh) <= LARGEST).all() and np.isfinite(self.score).all()):
+        if not ((np.abs(self.xywh) <= _NEAR).all() and np.isfinite(self.score).all()):
             return None
         xyxy = np.concatenate([self.xywh[:, :2], self.xywh[:, :2] + self.xywh[:, 2:]], axis=1)
         # A side above 0 can be lost beside a large coordinate.

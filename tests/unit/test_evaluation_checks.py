@@ -108,7 +108,13 @@ def test_a_fault_names_its_file_its_row_and_its_image(tmp_path: Path) -> None:
     with pytest.raises(AnnotationError, match=r"found\.csv: row 2: score must be .* got '2' \(image picture1\)$"):
         read_results(table, TRUTH)
     entry = {"image_id": "picture1", "category_id": "code", "bbox": [0, 0, 1, 1], "score": 0.5}
-    for key, value in (("score", None), ("bbox", [0, 0, 1]), ("bbox", [0, 0, 0, 1]), ("category_id", 7)):
+    for key, value in (
+        ("score", None),
+        ("bbox", [2e8, 1, 5, 5]),
+        ("bbox", [0, 0, 1]),
+        ("bbox", [0, 0, 0, 1]),
+        ("category_id", 7),
+    ):
         table = tmp_path / "found.json"
         table.write_text(json.dumps([entry, {**entry, key: value}]), encoding="utf-8")
         with pytest.raises(AnnotationError, match=rf"found\.json: results\[1\]: {key} .* \(image_id 'picture1'\)$"):

@@ -37,7 +37,7 @@ def check_same(data: bytes) -> None:
     assert sorted(found.object_id.tolist()) == list(range(len(entries)))
 
 
-CORNERS, SIDES = st.floats(-1e6, 1e6) | st.integers(-1000, 1000), st.floats(1e-3, 1e6) | st.integers(1, 1000)
+CORNERS, SIDES = st.floats(-5e5, 5e5) | st.integers(-1000, 1000), st.floats(1e-3, 5e5) | st.integers(1, 1000)
 BOXES = st.tuples(CORNERS, CORNERS, SIDES, SIDES).map(list)
 # Not 2^53, which 2^53 + 1 is read as too.
 READ = st.sampled_from([number for number in IDS if number != 2**53])

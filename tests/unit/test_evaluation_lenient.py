@@ -37,6 +37,7 @@ def data(tmp_path: Path) -> Path:
         ("a,1,,qr_code,0.5,0,,1,1", "row 3: ymin must be a finite number, got ''"),
         ("a,1,,qr_code,0.5,1,0,0,1", "row 3: box must have an area, got [1, 0, 0, 1]"),
         ("a,1,,qr_code,0.5,0,0,0,1", "row 3: box must have an area, got [0, 0, 0, 1]"),
+        ("a,1,,qr_code,0.5,0,0,1e7,1", "row 3: box must be within 1e+06 sizes of its image, got [0, 0, 1e+07, 1]"),
     ],
 )
 def test_a_row_at_fault_is_left_out_and_named(data: Path, tmp_path: Path, row: str, told: str) -> None:
@@ -74,6 +75,8 @@ GOOD = {"id": 0, "image_id": 1, "category_id": 3, "bbox": [10, 10, 20, 20]}
         {"bbox": [10, 10, 0, 20]},
         {"bbox": [10, 10, float("nan"), 20]},
         {"bbox": None},
+        {"bbox": [10, 10, 1e8, 20]},
+        {"bbox": [10, 3e8, 5e8, 20]},
         {"id": 0},
     ],
 )
@@ -90,7 +93,9 @@ def test_truth_at_fault_is_left_out_and_named(tmp_path: Path, fault: dict[str, A
     np.testing.assert_allclose(truth.annotations.xyxy_rel, [[0.1, 0.125, 0.3, 0.375]] * 2)
 
 
-@pytest.mark.parametrize("fault", [{"image_id": 2}, {"category_id": 9}, {"score": None}, {"bbox": [1, 1, -1, 5]}])
+@pytest.mark.parametrize(
+    "fault", [{"image_id": 2}, {"category_id": 9}, {"score": None}, {"bbox": [1, 1, -1, 5]}, {"bbox": [1, 1, 2e8, 5]}]
+)
 def test_results_at_fault_are_left_out_and_named(tmp_path: Path, fault: dict[str, Any]) -> None:
     (tmp_path / "truth.json").write_text(json.dumps(coco([GOOD])))
     row = {"image_id": 1, "category_id": 3, "bbox": [10, 10, 20, 20], "score": 0.5}
