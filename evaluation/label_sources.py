@@ -149,6 +149,9 @@ def _files_below(root: Path, suffixes: Collection[str]) -> list[LabelFile]:
 
 def _below(root: Path, path: Path) -> LabelFile:
     relative = path.relative_to(root)
+    # What is no text, or would end a line, can stand in no table.
+    if not str(relative).isprintable():
+        raise AnnotationError(f"{root}: file names must be printable text, got {str(relative)!r}")
     split = relative.parts[0] if len(relative.parts) > 1 and relative.parts[0] in SPLITS else ""
     key = relative.relative_to(split).with_suffix("").as_posix()
     return LabelFile(key, relative.as_posix(), path, split)

@@ -287,6 +287,15 @@ def test_remarks_say_what_a_reader_must_know(tmp_path: Path) -> None:
     assert "a picture of background alone is as good as the best mask" in maps[1]
 
 
+def test_the_page_says_why_there_is_no_interval(tmp_path: Path) -> None:
+    one = scored(tmp_path, "instance")
+    assert "Below a figure: its 95 % interval." in Page(mask_page_html(one)).text
+    truth, found = tmp_path / "truth" / "val" / "a.png", tmp_path / "found" / "val" / "a.png"
+    text = Page(mask_page_html(score_masks("instance", truth, found))).text
+    assert f"No interval: {MEANINGS['too-few-images']}." in text
+    assert "Below a figure" not in text
+
+
 def test_the_page_says_the_trap_in_a_sentence(tmp_path: Path) -> None:
     text = Page(mask_page_html(scored(tmp_path, "probability", *rare()))).text
     assert "The trap on test:" in text

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -171,6 +172,14 @@ def test_sources_without_label_images_are_refused(tmp_path: Path) -> None:
     (tmp_path / "broken.png").write_bytes(b"rubbish")
     with pytest.raises(AnnotationError, match=r"broken\.png: label image must be readable"):
         measure(tmp_path / "broken.png")
+
+
+@pytest.mark.parametrize("name", [b"a\xff.png", b"a\nb.png"])
+def test_a_file_name_that_can_stand_in_no_table_is_refused(tmp_path: Path, name: bytes) -> None:
+    path = save(tmp_path / "labels" / "a.png", FLAT)
+    path.rename(path.with_name(os.fsdecode(name)))
+    with pytest.raises(AnnotationError, match="file names must be printable text, got 'a"):
+        measure(path.parent)
 
 
 def test_the_table_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
