@@ -1,9 +1,9 @@
 """The published network as a family of the loop, for reproduction: the same pictures, other anchors and losses.
 
-What differs from the reference, on purpose: pictures are letterboxed (it stretched them) and changed at random in this
-project's way (it used imgaug); boxes are cut at the picture's edges before suppression; a class counts from
-`score_floor` on, which at 0.5 is the reference's rule that it must be the likeliest, too. Settings that make no sense
-here are ignored: `frozen_blocks` on any trunk but lite0. Anchors, matching, encodings, losses and the network are the same.
+Anchors, matching, encodings, losses and the network are the reference's. What differs, on purpose: pictures are
+letterboxed (it stretched them) and changed at random in this project's way (it used imgaug); boxes are cut at the
+picture's edges before suppression; a class counts from `score_floor` on, which at 0.5 is the reference's rule that it
+must be the likeliest, too. `frozen_blocks` is lite0's and ignored with any other trunk.
 """
 
 from collections.abc import Mapping

@@ -108,7 +108,10 @@ class Settings:
         if self.scale[0] > self.scale[1]:
             raise UsageError(f"settings: scale must be least,most, got {_text(self.scale)}")
         if self.backbone in APPLICATIONS and self.family != "ppn_classic":
-            raise UsageError(f"settings: backbone must be lite0 or none for family {self.family}, got {self.backbone}")
+            raise UsageError(
+                f"settings: backbone must be lite0 or none for family {self.family}, got {self.backbone}; "
+                f"family ppn_classic takes {', '.join(APPLICATIONS)} too"
+            )
         if not _DEVICE.fullmatch(self.device):
             raise UsageError(f"settings: device must be auto, cpu or one like gpu:0, got {self.device}")
         _check_sampling(self.sampling)

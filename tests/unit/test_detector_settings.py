@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from annotations.errors import UsageError
-from detector.settings import DEMO, Settings, describe, parse_assignments, read_toml
+from detector.settings import CLASSIC, DEMO, Settings, describe, family_defaults, parse_assignments, read_toml
 
 
 def changed(name: str, value: object) -> object:
@@ -93,7 +93,29 @@ def test_a_name_like_no_other_gets_a_pointer() -> None:
         Settings().changed({"qqq": 1}, "--set")
 
 
-@pytest.mark.parametrize("settings", [Settings(), DEMO, Settings(input=(64, 96), augment=False, learning_rate=1 / 3)])
+def test_a_backbone_of_the_published_network_is_refused_for_the_other_family() -> None:
+    with pytest.raises(UsageError, match=r"^--set: .*backbone must be lite0 or none for family ppn, got vgg16"):
+        Settings().changed({"backbone": "vgg16"}, "--set")
+    assert CLASSIC.changed({"backbone": "vgg16"}, "--set").backbone == "vgg16"
+
+
+def test_a_family_brings_its_own_defaults() -> None:
+    assert family_defaults({"family": "ppn_classic", "epochs": 3}) == CLASSIC
+    assert CLASSIC.family == "ppn_classic"
+    for values in ({}, {"family": "ppn"}, {"family": "none such"}, {"family": ["ppn_classic"]}):
+        assert family_defaults(values) == Settings()
+
+
+def test_the_description_tells_the_other_family_s_defaults() -> None:
+    lines = {line.split()[0]: line for line in describe().splitlines()}
+    assert lines["score_floor"].endswith(" [ppn_classic: 0.5]")
+    assert lines["input"].endswith(" [ppn_classic: 480,480]")
+    assert "[ppn_classic" not in lines["batch"] + lines["family"]
+
+
+@pytest.mark.parametrize(
+    "settings", [Settings(), DEMO, CLASSIC, Settings(input=(64, 96), augment=False, learning_rate=1 / 3)]
+)
 def test_json_gives_the_same_settings_back(settings: Settings) -> None:
     assert Settings().changed(json.loads(json.dumps(settings.to_json())), "config.json") == settings
 
