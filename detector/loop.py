@@ -349,13 +349,13 @@ class Loop:
             PpnlabError: the disk did not take it.
         """
         self._take_note(wait=True)
-        state, came = State(self.trainer.arrays(), self.progress), self.stop.signal
+        state = State(self.trainer.arrays(), self.progress)
         for pause in (*pauses, None):
             saved = self.saver.save(state, self.settings)
             self._tell(saved)
             if saved.failure is None:
                 break
-            if pause is None or self.stop.signal != came:
+            if pause is None or (self.stop and pauses is AT_THE_END):
                 raise PpnlabError(
                     f"{saved.failure}; the checkpoints before it are whole: free some space, and "
                     f"`ppnlab resume {shlex.quote(str(self.run.path))}` makes the steps since the newest of them again"
