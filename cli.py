@@ -1108,7 +1108,8 @@ def score(
     """Score detections against truth, from files alone.
 
     TRUTH is a box dataset, a Labelme folder, COCO JSON or any form that convert reads; DETECTIONS are detections.csv or
-    COCO results.
+    COCO results. With --masks, of the options for scoring, instance takes --iou (one threshold; else 0.1 to 0.9),
+    --resamples and --seed, and probability takes --threshold (a number; else the best Dice on val).
 
     \b
     Example:

@@ -12,11 +12,8 @@ from annotations.errors import AnnotationError, UsageError
 from annotations.tables import SPLITS
 from evaluation.label_files import read_labels
 from evaluation.label_overlaps import check_same_size
-from evaluation.label_sources import LabelFile, LabelSource, label_source, picture_source
+from evaluation.label_sources import LabelFile, LabelSource, label_source, listed, picture_source
 from evaluation.metrics import WHOLE
-
-_NAMED = 5
-"""Missing files that a message names before it counts the rest."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,12 +130,7 @@ def _keyed(source: LabelSource, files: Sequence[LabelFile], with_split: bool) ->
 
 def _refuse_alone(folder: Path, names: Sequence[str], must: str) -> None:
     if names:
-        raise AnnotationError(f"{folder}: folder must have {must}, got none for {_list(names)}")
-
-
-def _list(names: Sequence[str]) -> str:
-    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
-    return ", ".join(names[:_NAMED]) + more
+        raise AnnotationError(f"{folder}: folder must have {must}, got none for {listed(names)}")
 
 
 def _pair(truth: LabelFile, predicted: LabelFile, picture: Path | None) -> FilePair:

@@ -1,7 +1,7 @@
 """Label images, and maps beside them, where users have them: a file, a folder, a box dataset converted with --masks."""
 
 import os
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -14,6 +14,8 @@ from annotations.tables import SPLITS, BoxDataset
 from evaluation.label_files import PICTURE_SUFFIXES, SUFFIXES
 
 NO_ROW = -1
+_NAMED = 5
+"""Names that a message has before it counts the rest."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +71,7 @@ def label_source(path: Path) -> LabelSource:
     """
     if is_dataset(path):
         return _labels_of(_read_dataset(path))
-    return _plain_source(path, SUFFIXES)
+    return _plain_source(path, SUFFIXES, "label images")
 
 
 def picture_source(path: Path) -> LabelSource:
@@ -79,7 +81,7 @@ def picture_source(path: Path) -> LabelSource:
         AnnotationError: nothing is there, two files differ in their suffix alone, or a damaged dataset.
     """
     if not is_dataset(path):
-        return _plain_source(path, PICTURE_SUFFIXES)
+        return _plain_source(path, PICTURE_SUFFIXES, "pictures")
     dataset = _read_dataset(path)
     keys = [_key(label) or name for label, name in zip(dataset.images.labels, dataset.images.image_id, strict=True)]
     files = (_of_row(dataset, row, key, dataset.picture(row)) for row, key in enumerate(keys))
@@ -89,6 +91,12 @@ def picture_source(path: Path) -> LabelSource:
 def is_dataset(path: Path) -> bool:
     """Return whether a path is a box dataset, or its dataset.json."""
     return (path / "dataset.json").is_file() or (path.name == "dataset.json" and path.is_file())
+
+
+def listed(names: Sequence[str]) -> str:
+    """Return the first of these names, and how many more there are."""
+    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    return ", ".join(names[:_NAMED]) + more
 
 
 def _read_dataset(path: Path) -> BoxDataset:
@@ -120,12 +128,12 @@ def _order(file: LabelFile) -> tuple[int, str]:
     return ((*SPLITS, "").index(file.split), file.name)
 
 
-def _plain_source(path: Path, suffixes: Collection[str]) -> LabelSource:
+def _plain_source(path: Path, suffixes: Collection[str], what: str) -> LabelSource:
     if path.is_file():
         return LabelSource(path, (LabelFile(path.stem, path.name, path),))
     if not path.is_dir():
         got = "no plain file" if path.exists() else "nothing there"
-        raise AnnotationError(f"{path}: label images must be a file, a folder or a box dataset, got {got}")
+        raise AnnotationError(f"{path}: {what} must be a file, a folder or a box dataset, got {got}")
     found: dict[tuple[str, str], LabelFile] = {}
     for file in sorted(_files_below(path, suffixes), key=_order):
         twin = found.setdefault((file.split, file.key), file)

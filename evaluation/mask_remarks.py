@@ -1,5 +1,8 @@
 """What a reader of the figures of masks must know before believing them, each in one sentence."""
 
+from pathlib import Path
+
+from evaluation.label_sources import listed
 from evaluation.mask_figures import MaskMetrics
 from evaluation.mask_gallery import shown_iou
 from evaluation.mask_scores import MaskScores
@@ -8,9 +11,6 @@ from evaluation.pixel_folders import ProbabilityMetrics
 from evaluation.remarks import GAP
 from evaluation.threshold_sweep import L1_PREFERS_EMPTY, Sweep
 from evaluation.thresholds import BY_DEFAULT, GIVEN
-
-_NAMED = 5
-"""Files without a partner that the page names before it counts the rest."""
 
 TRAP = 0.01
 """The Dice that a threshold by L1 error must cost for the page to speak of it first of all: our choice."""
@@ -112,9 +112,9 @@ def _left_out(scores: MaskScores) -> list[str]:
     texts = []
     alone, number = scores.without_partner, len(scores.without_partner)
     if alone:
-        names = ", ".join(path.replace("\\", "/").rpartition("/")[2] for path in alone[:_NAMED])
-        more = f" and {number - _NAMED} more" if number > _NAMED else ""
-        texts.append(f"{number} file{'s' if number > 1 else ''} without a partner took no part: {names}{more}.")
+        # Not the whole paths: the page may be passed on.
+        names = listed([Path(path).name for path in alone])
+        texts.append(f"{number} file{'s' if number > 1 else ''} without a partner took no part: {names}.")
     count = scores.images_without_split
     if count:
         texts.append(f"{count} image{'s' if count > 1 else ''} without a split took no part.")

@@ -1,7 +1,7 @@
 """Scoring of masks from files, split by split: objects of label images, classes of pixels, or probability maps."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -94,7 +94,7 @@ def score_masks(
     if threshold is not None and not 0 <= threshold <= 1:
         raise UsageError(f"threshold of probability maps must be 0 to 1, got {threshold}")
     chooses = masks == PROBABILITY and threshold is None
-    needed = splits if splits is None or not chooses else (*splits, *_chooser(truth))
+    needed = _needed(truth, splits, chooses)
     files = file_pairs(truth, predicted, lenient=lenient, splits=needed, pictures=pictures)
     _check_kind(masks, truth, files)
     if masks == CLASS and not (classes or files.classes):
@@ -134,10 +134,12 @@ class _Reading:
         return score_probability_pairs(pairs, thresholds=self.thresholds)
 
 
-def _chooser(truth: Path) -> tuple[str, ...]:
-    """Return the split that is to choose a threshold, if there is one."""
-    present = {file.split for file in label_source(truth).files}
-    return choosing_splits(tuple(name for name in SPLITS if name in present))[:1]
+def _needed(truth: Path, splits: Sequence[str] | None, chooses: bool) -> Sequence[str] | None:
+    """Return the splits whose files must have partners: those asked for, and the one that chooses a threshold."""
+    if splits is None or WHOLE in splits:
+        return None
+    present = {file.split for file in label_source(truth).files} if chooses else set()
+    return (*splits, *choosing_splits(tuple(name for name in SPLITS if name in present))[:1])
 
 
 def _check_kind(masks: str, truth: Path, files: FilePairs) -> None:
@@ -152,7 +154,9 @@ def _split_pairs(files: FilePairs, splits: Sequence[str] | None) -> dict[str, tu
     for name in splits:
         if name not in (*SPLITS, WHOLE):
             raise UsageError(f"split must be one of {', '.join((*SPLITS, WHOLE))}, got {name}")
-    return {name: files.pairs if name == WHOLE else present.get(name, ()) for name in dict.fromkeys(splits)}
+    # Files of one name in several splits are told apart where all are one.
+    whole = tuple(replace(pair, name=f"{pair.split}/{pair.name}") if pair.split else pair for pair in files.pairs)
+    return {name: whole if name == WHOLE else present.get(name, ()) for name in dict.fromkeys(splits)}
 
 
 def _choosing_pairs(

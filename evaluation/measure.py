@@ -13,14 +13,12 @@ from annotations.errors import AnnotationError, PpnlabError, UsageError
 from annotations.whole import write_whole
 from evaluation.label_files import read_intensities, read_labels, read_probabilities
 from evaluation.label_overlaps import check_same_size, size_text
-from evaluation.label_sources import LabelFile, LabelSource, label_source, picture_source
+from evaluation.label_sources import LabelFile, LabelSource, label_source, listed, picture_source
 from evaluation.object_table import ObjectTable, column_names, object_table
 from evaluation.pixel_curves import full_scale
 
 SCHEMA = 1
 Progress = Callable[[int, int], None]
-_NAMED = 5
-"""Files without objects that the summary names before it counts the rest."""
 _WHITE = 255
 """What a mask holds that was saved as a picture in black and white."""
 _OF_FILE = ("file", "split", "class", "object_id")
@@ -97,9 +95,9 @@ class Measured:
         empty = [file.name for file in self.files if not len(file.table)]
         lines = [f"{_number(len(self.files), 'file')}, {_number(count, 'object')}"]
         if empty:
-            lines.append(f"without any object: {len(empty)} ({_list(empty)})")
+            lines.append(f"without any object: {len(empty)} ({listed(empty)})")
         if self.lacking:
-            lines.append(f"without a label image: {len(self.lacking)} ({_list(self.lacking)})")
+            lines.append(f"without a label image: {len(self.lacking)} ({listed(self.lacking)})")
         if count and all((file.table.label == _WHITE).all() for file in self.files):
             lines.append(f"note: every object has the number {_WHITE}: are these masks, whose objects have no numbers?")
         return "\n".join(lines)
@@ -198,7 +196,7 @@ def _partners(source: LabelSource, other: LabelSource | None, what: str) -> dict
     found = {file.path: exact.get((file.split, file.key), by_key.get(file.key)) for file in source.files}
     alone = [file.name for file in source.files if found[file.path] is None]
     if alone:
-        raise AnnotationError(f"{other.root}: every label image must have its {what}, got none for {_list(alone)}")
+        raise AnnotationError(f"{other.root}: every label image must have its {what}, got none for {listed(alone)}")
     return {path: partner for path, partner in found.items() if partner is not None}
 
 
@@ -271,8 +269,3 @@ def _cell(value: object) -> str:
 
 def _number(count: int, name: str) -> str:
     return f"{count} {name}{'' if count == 1 else 's'}"
-
-
-def _list(names: Sequence[str]) -> str:
-    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
-    return ", ".join(names[:_NAMED]) + more

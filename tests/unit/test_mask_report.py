@@ -287,6 +287,31 @@ def test_remarks_say_what_a_reader_must_know(tmp_path: Path) -> None:
     assert "a picture of background alone is as good as the best mask" in maps[1]
 
 
+def test_images_of_one_name_in_several_splits_are_told_apart(tmp_path: Path) -> None:
+    scored(tmp_path, "instance", found=TRUTH)
+    save(tmp_path / "found" / "val" / "b.png", TRUTH * 0)
+    whole = score_masks("instance", tmp_path / "truth", tmp_path / "found", splits=["all"])
+    (shown,) = worst_masks(whole, "all", 9)
+    assert (shown.name, shown.caption) == ("val/b", "2 missed, 0 false")
+
+
+def test_files_left_out_are_named_without_their_folders(tmp_path: Path) -> None:
+    scored(tmp_path, "instance", found=TRUTH)
+    for number in range(7):
+        save(tmp_path / "truth" / "test" / f"more{number}.png", TRUTH)
+    scores = score_masks("instance", tmp_path / "truth", tmp_path / "found", lenient=True)
+    (remark,) = mask_remarks(scores)
+    assert remark.startswith("7 files without a partner took no part: more0.png, more1.png")
+    assert remark.endswith("more4.png and 2 more.")
+
+
+def test_a_gap_between_train_and_unseen_images_is_told(tmp_path: Path) -> None:
+    scored(tmp_path, "instance", found=TRUTH)
+    save(tmp_path / "found" / "val" / "a.png", FOUND)
+    (remark, *_) = mask_remarks(score_masks("instance", tmp_path / "truth", tmp_path / "found"))
+    assert remark.startswith("Panoptic quality on train is 0.295 above val (1.000 against 0.705)")
+
+
 def test_the_page_says_why_there_is_no_interval(tmp_path: Path) -> None:
     one = scored(tmp_path, "instance")
     assert "Below a figure: its 95 % interval." in Page(mask_page_html(one)).text
