@@ -145,13 +145,13 @@ def subset(data: BoxDataset, output: Path, side: tuple[int, int] | None = None) 
     rows = np.concatenate([data.images.rows_of("train")[:TRAIN], data.images.rows_of("val")[:VAL]])
     chosen = data.of_images(rows)
     if side is not None:
-        (output.parent / "large").mkdir()
+        (output.parent / "pictures").mkdir()
         for row in range(len(rows)):
             picture = read_picture(chosen.picture(row))
             scale = max(side) / max(picture.shape[:2])
             large = cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_CUBIC)
-            write_picture(output.parent / "large" / f"{row}.jpg", np.asarray(large, np.uint8))
-        paths = np.array([f"large/{row}.jpg" for row in range(len(rows))])
+            write_picture(output.parent / "pictures" / f"{row}.jpg", np.asarray(large, np.uint8))
+        paths = np.array([f"pictures/{row}.jpg" for row in range(len(rows))])
         chosen = replace(chosen, root=output.parent, images=replace(chosen.images, path=paths))
     write_dataset(output, chosen, [], command="benchmark")
     return output
