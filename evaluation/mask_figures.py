@@ -76,60 +76,53 @@ class ImageMasks:
         }
 
 
-@dataclass(frozen=True, slots=True)
-class MaskFigures:
-    """The figures of one image, or of the pooled counts of a set, at one IoU threshold.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RateFigures:
+    """The RATES at one IoU threshold; None has its reason in `undefined`.
 
     `mean_matched_score` is the mean IoU of the matches, `mean_true_score` the sum of their IoU over the number of true
-    objects. None has its reason in `undefined`; the intervals are there for a set only.
+    objects.
     Source: Kirillov et al. 2019, Panoptic Segmentation, equation 1; Weigert et al. 2020, Star-convex Polyhedra for 3D
     Object Detection and Segmentation in Microscopy (accuracy).
     """
 
     iou_threshold: float
+    precision: float | None
+    recall: float | None
+    accuracy: float | None
+    f1: float | None
+    mean_true_score: float | None
+    mean_matched_score: float | None
+    panoptic_quality: float | None
+    undefined: Mapping[str, str]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the figures as JSON holds them."""
+        return {column.name: _plain_value(getattr(self, column.name)) for column in fields(self)}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MaskFigures(RateFigures):
+    """The figures of one image, or of the pooled counts of a set; the intervals are there for a set only."""
+
     truth: int
     predicted: int
     tp: int
     fp: int
     fn: int
-    precision: float | None
-    recall: float | None
-    accuracy: float | None
-    f1: float | None
-    mean_true_score: float | None
-    mean_matched_score: float | None
-    panoptic_quality: float | None
     accuracy_ci: Interval | None
     f1_ci: Interval | None
     panoptic_quality_ci: Interval | None
-    undefined: Mapping[str, str]
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the figures as JSON holds them."""
-        return _plain(self)
 
 
-@dataclass(frozen=True, slots=True)
-class MeanFigures:
-    """The means over images of the figures at one IoU threshold; `left_out` counts the images without a value, for each
-    figure that left any out. None has its reason in `undefined`.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MeanFigures(RateFigures):
+    """The means over images of the figures; `left_out` counts the images without a value, for each figure that left any
+    out.
     """
 
-    iou_threshold: float
     images: int
-    precision: float | None
-    recall: float | None
-    accuracy: float | None
-    f1: float | None
-    mean_true_score: float | None
-    mean_matched_score: float | None
-    panoptic_quality: float | None
     left_out: Mapping[str, int]
-    undefined: Mapping[str, str]
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the figures as JSON holds them."""
-        return _plain(self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,12 +165,6 @@ class MaskMetrics:
             "per_image": [image.to_json() for image in self.images],
             "without_partner": list(self.without_partner),
         }
-
-
-def _plain(figures: MaskFigures | MeanFigures) -> dict[str, Any]:
-    """Return the figures as JSON holds them."""
-    values = {column.name: getattr(figures, column.name) for column in fields(figures)}
-    return {name: _plain_value(value) for name, value in values.items()}
 
 
 def _plain_value(value: object) -> object:
