@@ -69,10 +69,20 @@ def _changed(settings: Settings, values: Mapping[str, str]) -> Settings:
     for name in values:
         if name not in LIVE and before[name] != after[name]:
             raise UsageError(
-                f"set: {name} must stay {before[name]} while the training goes; stop it, and give --set to "
-                f"`ppnlab resume` where that may change it. Now can be changed: {', '.join(sorted(LIVE))}"
+                f"set: {name} must stay {before[name]} while the training goes; {_way(name, values[name])}. "
+                f"Now can be changed: {', '.join(sorted(LIVE))}"
             )
     return changed
+
+
+def _way(name: str, value: str) -> str:
+    """Return how else a setting can be changed, in words."""
+    # It brings the reading of data sets with it, which a training's looks into its folder do not need.
+    from detector.training import RESUMABLE
+
+    if name in RESUMABLE:
+        return f"`ppnlab stop RUN` and then `ppnlab resume RUN --set {name}={value}` change it"
+    return "only a new run can have another"
 
 
 def _leave(run: Path, name: str, content: Mapping[str, Any]) -> None:
