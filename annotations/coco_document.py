@@ -13,6 +13,7 @@ from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import chain
+from operator import itemgetter
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -195,9 +196,18 @@ def entries_of(document: Mapping[str, Any], name: str, on_fault: OnFault) -> Ent
     return [entry if isinstance(entry, dict) else {} for entry in entries]
 
 
+def _values(entries: Entries, key: str) -> list[Any]:
+    """Return the value of each entry's `key`, None where it has none."""
+    try:
+        # As nearly always, all have it: then this takes half of the time.
+        return list(map(itemgetter(key), entries))
+    except KeyError:
+        return [entry.get(key) for entry in entries]
+
+
 def numbered(name: str, entries: Entries, on_fault: OnFault) -> dict[Hashable, int]:
     """Return the row of each id; an id that is missing, is neither number nor text, or stands twice is at fault."""
-    ids = [entry.get("id") for entry in entries]
+    ids = _values(entries, "id")
     rows: dict[Hashable, int] = {}
     if set(map(type, ids)) <= {int, str}:
         rows = dict(zip(ids, range(len(ids)), strict=True))
@@ -216,7 +226,7 @@ def looked_up(
     name: str, entries: Entries, key: str, known: Mapping[Hashable, int], on_fault: OnFault
 ) -> NDArray[np.int64]:
     """Return the (N,) places that `known` gives for the entries' `key`; -1, and at fault, where it gives none."""
-    values = [entry.get(key) for entry in entries]
+    values = _values(entries, key)
     if set(map(type, values)) <= {int, str}:
         places = [known.get(value, -1) for value in values]
     else:
@@ -239,7 +249,7 @@ def numbers(
 
     NaN, and at fault, where there is something else; not at fault where it is `optional` and there is nothing.
     """
-    values = [entry.get(key) for entry in entries]
+    values = _values(entries, key)
     whole = _finite(values, length)
     if whole is not None:
         return whole
@@ -281,7 +291,7 @@ def texts(name: str, entries: Entries, key: str, on_fault: OnFault) -> list[str]
 
     What is no text, or (half a surrogate pair) none that can be written into a file, is at fault.
     """
-    values = [entry.get(key) for entry in entries]
+    values = _values(entries, key)
     wrong = [value is not None and not (isinstance(value, str) and is_plain(value, _LONGEST_TEXT)) for value in values]
     for index in np.flatnonzero(wrong).tolist():
         on_fault(name, index, f"{key} must be writable text, got {values[index]!a:.200}")
@@ -337,9 +347,9 @@ def _sizes(entries: Entries, key: str, on_fault: OnFault) -> NDArray[np.int64]:
 
 def _marks(entries: Entries, key: str, on_fault: OnFault) -> NDArray[np.bool_]:
     """Return the (N,) mask of the entries whose `key` is 1 or true; what is neither that nor 0 or false is at fault."""
-    values = [entry.get(key) for entry in entries]
+    values = _values(entries, key)
     if set(map(type, values)) <= {int, bool, type(None)} and set(values) <= {0, 1, None}:
-        return np.array([bool(value) for value in values], np.bool_)
+        return np.fromiter(map(bool, values), np.bool_, len(values))
     for index, value in enumerate(values):
         if not (value is None or (isinstance(value, int | float) and value in (0, 1))):
             got = f"{value!r:.200}{_of_image(entries[index], key)}"
