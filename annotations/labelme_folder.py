@@ -25,7 +25,7 @@ from annotations.processes import shared_out
 from annotations.shapes import regions_of
 from annotations.sources import find_files, image_ids
 
-_FILES_TOGETHER = 500
+_FILES_TOGETHER = 250
 """Files that are handed out together: few enough that two processes end at nearly the same time."""
 
 

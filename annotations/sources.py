@@ -37,13 +37,12 @@ def find_files(root: Path, findings: list[Finding]) -> FoundFiles:
     for prefix, files, others in _folders(root, findings):
         if prefix and WRITTEN in files:
             findings.append(_own_output(prefix[:-1]))
-        paths = [prefix + name for name in files]
-        ordinary.update(paths)
+        ordinary.update([prefix + name for name in files])
         # A box dataset that lies in its source has a JSON file of its own.
-        own = f"{prefix}dataset.json" if {"dataset.json", "images.csv", "boxes.csv"} <= set(files) else None
-        found += [path for path in paths if path[-len(SUFFIX) :].lower() == SUFFIX and path != own]
-        found += [prefix + name for name in others if name[-len(SUFFIX) :].lower() == SUFFIX]
-    named = _plainly_named([path for path in found if _is_annotation(path)], findings)
+        own = "dataset.json" if {"dataset.json", "images.csv", "boxes.csv"} <= set(files) else None
+        found += [prefix + name for name in files if _is_annotation(name) and name != own]
+        found += [prefix + name for name in others if _is_annotation(name)]
+    named = _plainly_named(found, findings)
     return FoundFiles(sorted(named), frozenset(ordinary))
 
 
@@ -94,9 +93,9 @@ def _own_output(path: str) -> Finding:
     return Finding("own-output", _printable(path), "", "", message)
 
 
-def _is_annotation(path: str) -> bool:
-    name = path.rpartition("/")[2]
-    return not name.startswith("._") and len(name) > len(SUFFIX)
+def _is_annotation(name: str) -> bool:
+    is_json = name.endswith(SUFFIX) or name[-len(SUFFIX) :].lower() == SUFFIX
+    return is_json and not name.startswith("._") and len(name) > len(SUFFIX)
 
 
 def _plainly_named(paths: list[str], findings: list[Finding]) -> list[str]:
