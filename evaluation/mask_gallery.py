@@ -17,22 +17,21 @@ from evaluation.label_overlaps import Labels, label_overlaps
 from evaluation.label_pairs import FilePair, read_pair
 from evaluation.mask_figures import MaskMetrics
 from evaluation.mask_scores import MaskScores
-from evaluation.object_table import object_table
 from evaluation.pixel_curves import reaches
 from evaluation.pixel_folders import ClassPixelMetrics, ProbabilityMetrics
 
-_LONGEST = 720
-"""Pixels of the longer side of a picture in the page."""
-_LARGEST_PIXEL = 8
-"""How much a small picture is enlarged at most."""
+_LONGEST = 1024
+"""Pixels of the longer side of a picture in the page; of a larger one a part is shown: shrunk outlines are blots."""
+_STEP = 64
+"""Pixels from one part that might be shown to the next."""
+_SMALL, _LARGEST_PIXEL = 720, 8
+"""The longer side that a small picture is enlarged to, and how much at most."""
 _QUALITY = 85
 _DARK = 40
 """The grey behind outlines where there is no picture."""
 _FILL = 0.35
 _LINE, _EDGE = 5, 7
 """Sides of the squares that make an outline, two pixels wide, and the dark edge inside it."""
-_MARK = 6
-"""The radius of the ring round an object that is too small to be seen in the page."""
 _STRETCH = (0.5, 99.5)
 """Percentiles of the intensities that become black and white: micrographs fill a part of the scale only."""
 
@@ -68,19 +67,36 @@ class MaskPicture:
 
 @dataclass(frozen=True, slots=True)
 class _Slice:
-    """What is shown of one image: one (H, W) slice of the truth and of the prediction, number `place` of `depth`."""
+    """What is shown of one image: a part (h, w) of the truth and of the prediction.
+
+    It begins at pixel `top`, `left` of slice number `place` of the image, whose shape is `whole`: depth, height, width.
+    """
 
     truth: NDArray[np.int64]
     predicted: NDArray[np.int64]
     place: int
-    depth: int
+    top: int
+    left: int
+    whole: tuple[int, int, int]
+
+    def cut(self, stack: NDArray[Any]) -> NDArray[Any]:
+        """Return the same part of another (depth, height, width, ...) array."""
+        height, width = self.truth.shape
+        return stack[self.place, self.top : self.top + height, self.left : self.left + width]
+
+    @property
+    def where(self) -> list[str]:
+        """Return in words which part of the image it is, where it is not the whole."""
+        depth, height, width = self.whole
+        part = f"the part from x {self.left}, y {self.top}" if self.truth.shape != (height, width) else ""
+        return [f"slice {self.place + 1} of {depth}" if depth > 1 else "", part]
 
 
 def worst_masks(scores: MaskScores, split: str, most: int) -> list[MaskPicture]:
     """Return up to `most` images of a split, those with most errors first; faultless ones never.
 
-    Errors are objects missed and made up at `shown_iou`, or wrong pixels. Of a stack, the slice with most of them is
-    drawn. The files are read again.
+    Errors are objects missed and made up at `shown_iou`, or wrong pixels. Of a stack the slice with most wrong
+    pixels is drawn, of a large picture the part with most of them. The files are read again.
 
     Raises:
         AnnotationError: a file is no longer what it was.
@@ -153,34 +169,45 @@ def _object_kinds(truth: Labels, predicted: Labels, iou_threshold: float) -> dic
 
 
 def _slice(truth: Labels, predicted: Labels, wrong: NDArray[np.bool_]) -> _Slice:
-    """Return the slice of a stack with most wrong pixels; a flat picture is one slice."""
-    if truth.ndim == 2:
-        return _Slice(truth.astype(np.int64), predicted.astype(np.int64), 0, 1)
-    place = int(wrong.sum(axis=(1, 2)).argmax())
-    return _Slice(truth[place].astype(np.int64), predicted[place].astype(np.int64), place, len(truth))
+    """Return the part of an image with most wrong pixels: of a stack one slice, of a large slice a window."""
+    stack = wrong if wrong.ndim == 3 else wrong[None]
+    place = int(stack.sum(axis=(1, 2)).argmax())
+    height, width = (min(side, _LONGEST) for side in stack.shape[1:])
+    top, left = _window(stack[place], height, width)
+    part = np.s_[place, top : top + height, left : left + width]
+    ours, theirs = (side.reshape(stack.shape)[part].astype(np.int64) for side in (truth, predicted))
+    return _Slice(ours, theirs, place, top, left, (len(stack), stack.shape[1], stack.shape[2]))
+
+
+def _window(wrong: NDArray[np.bool_], height: int, width: int) -> tuple[int, int]:
+    """Return the top and left of a window of that size with most wrong pixels, of those a step apart."""
+    tops, lefts = (
+        np.unique([*range(0, whole - part, _STEP), whole - part])
+        for whole, part in zip(wrong.shape, (height, width), strict=True)
+    )
+    # Sums over all that lies above and to the left: four of them give that over a window.
+    sums = np.pad(wrong.cumsum(axis=0, dtype=np.int64).cumsum(axis=1), ((1, 0), (1, 0)))
+    high, low = sums[tops], sums[tops + height]
+    counts = (low[:, lefts + width] - low[:, lefts]) - (high[:, lefts + width] - high[:, lefts])
+    row, column = np.unravel_index(int(counts.argmax()), counts.shape)
+    return int(tops[row]), int(lefts[column])
 
 
 def _picture(pair: FilePair, shown: _Slice, caption: str, draw: Callable[[Picture], None]) -> MaskPicture:
     canvas, fault = _backdrop(pair, shown)
     draw(canvas)
-    where = f"slice {shown.place + 1} of {shown.depth}" if shown.depth > 1 else ""
-    text = ", ".join(part for part in (caption, where, fault) if part)
+    text = ", ".join(part for part in (caption, *shown.where, fault) if part)
     return MaskPicture(pair.name, text, canvas.shape[1], canvas.shape[0], _data_uri(canvas))
 
 
-def _page_size(shape: tuple[int, ...]) -> tuple[int, int]:
-    """Return the (height, width) on the page of a picture (H, W): shrunk, or each pixel enlarged to a square."""
-    longest = max(shape)
-    if longest > _LONGEST:
-        return max(1, round(shape[0] * _LONGEST / longest)), max(1, round(shape[1] * _LONGEST / longest))
-    times = min(_LARGEST_PIXEL, _LONGEST // longest)
-    return shape[0] * times, shape[1] * times
+def _times(shape: tuple[int, ...]) -> int:
+    """Return how many pixels of the page, across and down, a pixel of a picture (H, W) takes."""
+    return max(1, min(_LARGEST_PIXEL, _SMALL // max(shape)))
 
 
 def _backdrop(pair: FilePair, shown: _Slice) -> tuple[Picture, str]:
     """Return what lies behind the drawing, (h, w, 3) RGB at the size of the page, and why it is not the picture."""
-    height, width = _page_size(shown.truth.shape)
-    plain = np.full((height, width, 3), _DARK, np.uint8)
+    plain = np.full((*_enlarged(shown.truth).shape, 3), _DARK, np.uint8)
     if pair.picture is None:
         return plain, ""
     try:
@@ -190,35 +217,31 @@ def _backdrop(pair: FilePair, shown: _Slice) -> tuple[Picture, str]:
         return plain, "its picture cannot be read"
     if picture is None:
         return plain, "its picture is of another size"
-    import cv2
-
-    shrinks = height < picture.shape[0]
-    resized = cv2.resize(picture, (width, height), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_NEAREST)
-    return np.asarray(resized, np.uint8), ""
+    return _enlarged(picture), ""
 
 
 def _shown_picture(path: Path, shown: _Slice) -> Picture | None:
-    """Return the (H, W, 3) RGB pixels of the slice in a picture, a grey one stretched; None where its size differs."""
+    """Return the (h, w, 3) RGB pixels of that part of a picture, a grey one stretched; None where its size differs."""
     try:
         grey = read_intensities(path)
     except PpnlabError:
         from annotations.pictures import read_picture
 
         colours = read_picture(path)
-        return colours if colours.shape[:2] == shown.truth.shape and shown.depth == 1 else None
+        return shown.cut(colours[None]) if (1, *colours.shape[:2]) == shown.whole else None
     stack = grey if grey.ndim == 3 else grey[None]
-    if stack.shape != (shown.depth, *shown.truth.shape):
+    if stack.shape != shown.whole:
         return None
-    values = np.nan_to_num(stack[shown.place].astype(np.float64))
+    values = np.nan_to_num(shown.cut(stack).astype(np.float64))
     low, high = np.percentile(values, _STRETCH)
     share = np.clip((values - low) / max(high - low, 1e-12), 0, 1)
     return np.repeat((share * 255).astype(np.uint8)[..., None], 3, axis=2)
 
 
-def _enlarged(values: NDArray[Any], shape: tuple[int, ...]) -> NDArray[Any]:
-    """Return an (H, W) picture at another size: each pixel the one that lies there, none mixed."""
-    rows, columns = (np.arange(new) * old // new for new, old in zip(shape, values.shape, strict=True))
-    return np.asarray(values[rows[:, None], columns])
+def _enlarged(picture: NDArray[Any]) -> NDArray[Any]:
+    """Return an (H, W, ...) picture at the size of the page: each pixel a square, none mixed; a copy."""
+    times = _times(picture.shape[:2])
+    return np.asarray(picture.repeat(times, axis=0).repeat(times, axis=1))
 
 
 def _draw_objects(canvas: Picture, shown: _Slice, kinds: Mapping[str, NDArray[np.int64]]) -> None:
@@ -226,12 +249,11 @@ def _draw_objects(canvas: Picture, shown: _Slice, kinds: Mapping[str, NDArray[np
     sides = {"truth": shown.truth, "missed": shown.truth, "hit": shown.predicted, "fp": shown.predicted}
     drawn = {kind: np.where(np.isin(sides[kind], labels), sides[kind], 0) for kind, labels in kinds.items()}
     for kind in ("missed", "fp"):
-        _tint(canvas, _enlarged(drawn[kind], canvas.shape[:2]) > 0, _COLOUR[kind], _FILL)
+        _tint(canvas, _enlarged(drawn[kind]) > 0, _COLOUR[kind], _FILL)
     for kind in OUTLINES:
-        enlarged = _enlarged(drawn[kind], canvas.shape[:2])
+        enlarged = _enlarged(drawn[kind])
         _tint(canvas, _outline(enlarged, _EDGE), (0, 0, 0), 0.55)
         _tint(canvas, _outline(enlarged, _LINE), _COLOUR[kind], 1.0)
-        _mark_lost(canvas, drawn[kind], enlarged, _COLOUR[kind])
 
 
 def _outline(labels: NDArray[np.int64], side: int) -> NDArray[np.bool_]:
@@ -245,20 +267,9 @@ def _outline(labels: NDArray[np.int64], side: int) -> NDArray[np.bool_]:
     return np.asarray(near & (labels > 0))
 
 
-def _mark_lost(canvas: Picture, labels: NDArray[np.int64], enlarged: NDArray[np.int64], colour: Colour) -> None:
-    """Draw a ring round each object that is gone in the picture of the page."""
-    import cv2
-
-    table = object_table(labels)
-    lost = ~np.isin(table.label, enlarged)
-    scale = np.array(canvas.shape[:2]) / labels.shape
-    for y, x in ((table.centroid[lost] + 0.5) * scale).astype(np.int64).tolist():
-        cv2.circle(canvas, (x, y), _MARK, colour, 2)
-
-
 def _draw_areas(canvas: Picture, shown: _Slice) -> None:
     """Tint the pixels of a picture by what became of them."""
-    truth, predicted = (_enlarged(side, canvas.shape[:2]) for side in (shown.truth, shown.predicted))
+    truth, predicted = (_enlarged(side) for side in (shown.truth, shown.predicted))
     areas = {
         "hit": (truth > 0) & (truth == predicted),
         "fp": (truth == 0) & (predicted > 0),

@@ -149,17 +149,31 @@ def test_of_a_stack_the_worst_slice_is_shown(tmp_path: Path) -> None:
     assert has(pictures(f'<img src="{shown.uri}"')[0], VERMILION)
 
 
-def test_an_object_too_small_for_the_page_is_ringed(tmp_path: Path) -> None:
-    truth = np.zeros((4000, 10), np.uint16)
-    truth[1001, 3] = 1
-    save(tmp_path / "truth.png", truth)
-    save(tmp_path / "found.png", truth * 0)
-    scores = score_masks("instance", tmp_path / "truth.png", tmp_path / "found.png", settings=MaskSettings((0.5,)))
+def test_of_a_large_picture_the_part_with_most_errors_is_shown(tmp_path: Path) -> None:
+    truth = np.zeros((40, 3000), np.uint16)
+    truth[10:20, 5:15] = 1
+    found = truth.copy()
+    found[20:30, 1500:1520], found[20:30, 2985:2995] = 2, 3
+    picture = np.zeros((40, 3000), np.uint8)
+    picture[:, 1500:1600] = 255
+    places = {"truth": save(tmp_path / "a.png", truth), "found": save(tmp_path / "b.png", found)}
+    scores = score_masks(
+        "instance",
+        places["truth"],
+        places["found"],
+        settings=MaskSettings((0.5,)),
+        pictures=save(tmp_path / "c.png", picture),
+    )
     (shown,) = worst_masks(scores, "all", 5)
-    assert (shown.width, shown.height) == (2, 720)
+    # Windows are 1,024 wide and begin at each 64th pixel: 512 is the first whose window has all of the larger error.
+    assert shown.caption == "0 missed, 2 false, the part from x 512, y 0"
     drawn = pictures(f'<img src="{shown.uri}"')[0]
-    assert drawn[170:190].max() > 150
-    assert drawn[:160].max() < 60
+    assert drawn.shape == (40, 1024, 3)
+    assert has(drawn[:, 1500 - 512 : 1520 - 512], VERMILION)
+    assert not has(drawn[:, : 1490 - 512], VERMILION)
+    # The picture behind is cut in the same way: white from 1500 on.
+    assert drawn[35, 1400 - 512].max() < 40
+    assert drawn[35, 1530 - 512].min() > 215
 
 
 def test_a_picture_that_does_not_fit_is_told_and_left_out(tmp_path: Path) -> None:
