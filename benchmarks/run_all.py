@@ -9,7 +9,7 @@ import tempfile
 from pathlib import Path
 
 HERE = Path(__file__).parent
-ALONE = ("convert_speed.py", "score_speed.py", "bootstrap_speed.py", "mask_matching.py")
+ALONE = ("convert_speed.py", "score_speed.py", "bootstrap_speed.py", "mask_matching.py", "feeding_memory.py")
 """Those that make their own data."""
 PHOTOS = HERE.parents[1] / "shared" / "data" / "qr_photos"
 
@@ -22,6 +22,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as output:
         command = [sys.executable, str(HERE / "qr_photos.py"), str(PHOTOS), str(Path(output) / "qr_photos")]
         failed += ["qr_photos.py"] if subprocess.run(command, check=False).returncode else []
+        command = [sys.executable, str(HERE / "data_feeding.py"), str(Path(output) / "qr_photos" / "data")]
+        failed += ["data_feeding.py"] if subprocess.run(command, check=False).returncode else []
     sys.exit(f"failed: {', '.join(failed)}" if failed else 0)
 
 

@@ -4,10 +4,14 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import TypeVar
+from typing import Final, TypeVar
 
 import cv2
 
+from detector.settings import Settings
+
+MOST_WAIT: Final = 0.05
+"""Share of a training's time that its steps may wait for pictures before the user is told what helps."""
 Made = TypeVar("Made")
 AHEAD_PER_THREAD = 2
 """Batches that wait for the step a thread; bounds the memory, however large the data set."""
@@ -31,6 +35,17 @@ def batches_ahead(batch: Callable[[int], Made], first: int, last: int, threads: 
             yield waiting.popleft().result()
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
+
+
+def wait_hint(share: float | None, settings: Settings) -> str | None:
+    """Return what to do about steps that wait for pictures in this share of their time, or None where they hardly do."""
+    if share is None or share <= MOST_WAIT:
+        return None
+    cache = "" if settings.cache == "ram" else ", or keep decoded pictures (cache=ram)"
+    return (
+        f"the steps waited for pictures in {share:.0%} of their time; let more threads read them "
+        f"(`ppnlab resume RUN --set loaders={2 * settings.loaders}`){cache}"
+    )
 
 
 def timed(batches: Iterator[Made]) -> Iterator[tuple[Made, float]]:

@@ -16,7 +16,7 @@ from detector.checkpoint import Progress, checkpoint_path, newest_checkpoint, re
 from detector.diary import Diary
 from detector.diary import HistoryRow as HistoryRow
 from detector.family import Batch, Family, Learner, Outputs
-from detector.feeding import batches_ahead, timed
+from detector.feeding import batches_ahead, timed, wait_hint
 from detector.order import steps_per_epoch
 from detector.run_directory import Run
 from detector.saving import Saved, Saver, State, is_kept
@@ -73,7 +73,7 @@ class Loop:
         self.budget, self.requests = budget or Budget(), Requests(run.path)
         self.status = StatusFile(run.path, score=family.best_by)
         self.diary, self.saver, self.stop = Diary(run, watch.note), Saver(run.checkpoints), StopRequest()
-        self.made = 0
+        self.made, self.hinted = 0, False
         _check_pieces(family, settings)
         remove_leftovers(run.checkpoints)
         self.begun = bool(steps_saved(run.checkpoints))
@@ -316,6 +316,9 @@ class Loop:
         self._write_history()
         self.diary.log(", ".join(f"{name} {_short(value)}" for name, value in row.items()))
         self.watch.epoch(row)
+        if not self.hinted and (hint := wait_hint(row["data_wait"], self.settings)):
+            self.hinted = True
+            self.watch.note(hint)
         return None
 
     def _count(self, row: HistoryRow, score: float | None) -> bool:
