@@ -101,7 +101,7 @@ def read_coco_results(path: Path, truth: BoxDataset, left_out: list[str] | None 
     class_id = looked_up("results", rows, "category_id", ids["categories"], fault)
     xyxy = boxes("results", rows, fault)
     _refuse_empty("results", rows, xyxy, fault)
-    _refuse_far("results", rows, xyxy, _sides(truth.images.width, truth.images.height)[image_row], fault)
+    _refuse_far("results", rows, xyxy, image_row, _sides(truth.images.width, truth.images.height), fault)
     score = numbers("results", rows, "score", 0, fault)
     sound = faults.sound("results", len(rows))
     image_row, class_id, score, xyxy = image_row[sound], class_id[sound], score[sound], xyxy[sound]
@@ -187,7 +187,7 @@ def _refuse_incomplete(document: CocoDocument, fault: OnFault) -> None:
         fault("annotations", index, f"bbox must be 4 finite numbers, got {got!r:.200} (image_id {image!r:.80})")
     _refuse_empty("annotations", document.annotations, document.xyxy, fault)
     sides = _sides(document.width, document.height)
-    _refuse_far("annotations", document.annotations, document.xyxy, sides[document.image_row], fault)
+    _refuse_far("annotations", document.annotations, document.xyxy, document.image_row, sides, fault)
 
 
 def _sides(width: NDArray[np.int64], height: NDArray[np.int64]) -> Boxes:
@@ -203,9 +203,13 @@ def _refuse_empty(name: str, entries: Entries, xyxy: Boxes, fault: OnFault) -> N
         fault(name, index, f"bbox must have a width and a height above 0, got {got}")
 
 
-def _refuse_far(name: str, entries: Entries, xyxy: Boxes, sides: Boxes, fault: OnFault) -> None:
-    """Call `fault` for the (N, 4) xyxy pixels that lie too many sizes of their image away from it, (N, 4) `sides`."""
-    for index in np.flatnonzero((np.abs(xyxy) > FARTHEST * sides).any(axis=1)).tolist():
+def _refuse_far(
+    name: str, entries: Entries, xyxy: Boxes, image_row: NDArray[np.int64], sides: Boxes, fault: OnFault
+) -> None:
+    """Call `fault` for the (N, 4) xyxy pixels that lie too many sizes of their image, one of `sides`, away from it."""
+    if max(xyxy.max(initial=0), -xyxy.min(initial=0)) <= FARTHEST:
+        return  # as nearly always: that many pixels are near an image of any size
+    for index in np.flatnonzero((np.abs(xyxy) > FARTHEST * sides[image_row]).any(axis=1)).tolist():
         entry = entries[index]
         got = f"{entry['bbox']} (image_id {entry.get('image_id')!r:.80})"
         fault(name, index, f"bbox must be within {FARTHEST:g} sizes of its image, got {got}")
