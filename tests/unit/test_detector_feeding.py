@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from detector import feeding
-from detector.feeding import AHEAD_PER_THREAD, batches_ahead, timed
+from detector.feeding import AHEAD_PER_THREAD, batches_ahead, timed, wait_hint
+from detector.settings import Settings
 from detector.stopping import SIGNALS, stop_requests
 
 
@@ -129,3 +130,16 @@ def test_the_time_for_which_a_batch_is_waited_is_told_with_it(monkeypatch: pytes
         told.append((number, waited))
         clock[0] += 1000.0  # the step; it is no waiting
     assert told == [(0, 0.0), (1, 10.0), (2, 20.0)]
+
+
+@pytest.mark.parametrize("share", [None, 0.0, 0.05])
+def test_steps_that_hardly_wait_need_no_hint(share: float | None) -> None:
+    assert wait_hint(share, Settings()) is None
+
+
+def test_steps_that_wait_get_a_hint_that_can_be_followed() -> None:
+    hint = wait_hint(0.31, Settings(loaders=3, cache="none")) or ""
+    assert "31%" in hint
+    assert "cache=ram" in hint
+    assert Settings().changed({"loaders": hint.partition("loaders=")[2].partition("`")[0]}, "hint").loaders == 6
+    assert "cache" not in (wait_hint(0.31, Settings(cache="ram")) or "cache")
