@@ -24,17 +24,18 @@ class BoxSamples:
     data: BoxDataset
     settings: Settings
     cache: PictureCache = field(default_factory=NoCache)
-    _truth: list[tuple[NDArray[np.float64], NDArray[np.int64]]] = field(init=False, repr=False)
+    _truth: tuple[NDArray[np.float64], NDArray[np.int64]] = field(init=False, repr=False)
+    _first: NDArray[np.int64] = field(init=False, repr=False)
     _weight: NDArray[np.float64] | None = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         truth = self.data.annotations
-        # One sorting, and not a look at all boxes for every image: there may be a hundred thousand of each.
+        # Sorted once, and kept in one piece: there may be a hundred thousand images.
         by_image = np.argsort(truth.image_row, kind="stable")
-        firsts = np.searchsorted(truth.image_row[by_image], np.arange(1, len(self.data.images)))
-        rows = np.split(by_image, firsts)
+        first = np.searchsorted(truth.image_row[by_image], np.arange(len(self.data.images) + 1))
         class_id = ignored_class(truth.class_id, truth.crowd | truth.ignore)
-        object.__setattr__(self, "_truth", [(truth.xyxy_rel[r], class_id[r]) for r in rows])
+        object.__setattr__(self, "_truth", (truth.xyxy_rel[by_image], class_id[by_image]))
+        object.__setattr__(self, "_first", first)
         object.__setattr__(self, "_weight", image_weights(self.data.images, self.settings.sampling))
 
     def batch(self, step: int) -> list[Sample]:
@@ -55,7 +56,7 @@ class BoxSamples:
         read = functools.partial(_reduced_picture, self.data, row, self.settings.input, most)
         form = f"reduced for {self.settings.input} x {most}, in the frame {frame(self.data, row)}"
         picture = self.cache.get(self.data.picture(row), form, read).pixels
-        boxes_rel, class_id = self._truth[row]
+        boxes_rel, class_id = (column[self._first[row] : self._first[row + 1]] for column in self._truth)
         xyxy = boxes_rel * np.tile(np.array([picture.shape[1], picture.shape[0]], np.float64), 2)
         if not self.settings.augment:
             return plain_sample(picture, xyxy, class_id, self.settings.input)

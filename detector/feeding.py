@@ -38,7 +38,7 @@ def batches_ahead(batch: Callable[[int], Made], first: int, last: int, threads: 
 
 
 def wait_hint(share: float | None, settings: Settings) -> str | None:
-    """Return what to do about steps that wait for pictures in this share of their time, or None where they hardly do."""
+    """Return what helps steps that wait for pictures in this share of their time, or None where they hardly do."""
     if share is None or share <= MOST_WAIT:
         return None
     cache = "" if settings.cache == "ram" else ", or keep decoded pictures (cache=ram)"

@@ -1,7 +1,9 @@
 """How often each training image is drawn: weights for where images come from, by folder, flag or group."""
 
+import math
 import posixpath
 from collections import Counter
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,18 +15,15 @@ from detector.settings import Sampling
 _MOST_LISTED = 20
 
 
-def image_names(images: Images) -> list[frozenset[str]]:
-    """Return, for each image, the names it can be drawn by: its true flags, its group, its annotation file's folders.
+def image_names(images: Images) -> Iterator[frozenset[str]]:
+    """Yield, for each image, the names it can be drawn by: its true flags, its group, its annotation file's folders.
 
     A folder is named as it lies below the folder that was converted: `site_2/night` for `site_2/night/a.json`, which
     lies in `site_2` as well.
     """
-    return [
-        frozenset(filter(None, [*flags.split(";"), group, *_folders(source)]))
-        for flags, group, source in zip(
-            images.flags.tolist(), images.group.tolist(), images.source.tolist(), strict=True
-        )
-    ]
+    columns = (column.tolist() for column in (images.flags, images.group, images.source))
+    for flags, group, source in zip(*columns, strict=True):
+        yield frozenset(filter(None, [*flags.split(";"), group, *_folders(source)]))
 
 
 def _folders(source: str) -> list[str]:
@@ -43,20 +42,23 @@ def image_weights(images: Images, sampling: Sampling) -> NDArray[np.float64] | N
     """
     if not sampling:
         return None
-    names, wanted = image_names(images), dict(sampling)
-    for name in wanted:
-        if not any(name in own for own in names):
-            raise UsageError(
-                f"settings: sampling must name a folder, flag or group of the training images, got {name!r}; "
-                f"there are {_listed(names)}"
-            )
-    weight = np.array([np.prod([wanted[name] for name in own if name in wanted]) for own in names], np.float64)
+    wanted, seen = dict(sampling), set[str]()
+    weight = np.ones(len(images))
+    for row, own in enumerate(image_names(images)):
+        mine = own & wanted.keys()
+        weight[row] = math.prod(wanted[name] for name in sorted(mine))
+        seen |= mine
+    for name in wanted.keys() - seen:
+        raise UsageError(
+            f"settings: sampling must name a folder, flag or group of the training images, got {name!r}; "
+            f"there are {_listed(image_names(images))}"
+        )
     if not weight.any():
         raise UsageError("settings: sampling must leave an image to be drawn, got weight 0 for all")
     return weight
 
 
-def _listed(names: list[frozenset[str]]) -> str:
+def _listed(names: Iterable[frozenset[str]]) -> str:
     counts = Counter(name for own in names for name in own if name not in SPLITS)
     listed = [f"{name} ({count})" for name, count in counts.most_common(_MOST_LISTED)]
     more = len(counts) - len(listed)
@@ -69,7 +71,7 @@ def sampling_text(images: Images, sampling: Sampling) -> str:
     Raises:
         UsageError: see `image_weights`.
     """
-    weight, names = image_weights(images, sampling), image_names(images)
+    weight, names = image_weights(images, sampling), list(image_names(images))
     if weight is None:
         return "every image once an epoch"
     parts = []
