@@ -92,7 +92,7 @@ IMAGES = table(
 
 
 def test_an_image_is_named_by_its_folders_group_and_flags() -> None:
-    assert image_names(IMAGES) == [
+    assert list(image_names(IMAGES)) == [
         {"simulated", "train"},
         {"simulated", "scene 1", "train"},
         {"site/night", "site", "corrected", "train"},
