@@ -56,8 +56,9 @@ class BoxSamples:
         read = functools.partial(_reduced_picture, self.data, row, self.settings.input, most)
         form = f"reduced for {self.settings.input} x {most}, in the frame {frame(self.data, row)}"
         picture = self.cache.get(self.data.picture(row), form, read).pixels
-        boxes_rel, class_id = (column[self._first[row] : self._first[row + 1]] for column in self._truth)
-        xyxy = boxes_rel * np.tile(np.array([picture.shape[1], picture.shape[0]], np.float64), 2)
+        mine = slice(self._first[row], self._first[row + 1])
+        xyxy, class_id = self._truth[0][mine], self._truth[1][mine]
+        xyxy = xyxy * np.tile(np.array([picture.shape[1], picture.shape[0]], np.float64), 2)
         if not self.settings.augment:
             return plain_sample(picture, xyxy, class_id, self.settings.input)
         generator = sample_generator(self.settings.seed, epoch, row, again)
