@@ -19,7 +19,8 @@ def _flush(path: Path) -> None:
         os.close(handle)
 
 
-def _flush_directory(directory: Path) -> None:
+def flush_directory(directory: Path) -> None:
+    """Flush the names in a directory to the disk, where it can: a file made or renamed before is there from then on."""
     try:
         _flush(directory)
     except OSError as error:
@@ -33,7 +34,7 @@ def _flush_tree(directory: Path) -> None:
     for folder, _, names in os.walk(directory):
         for name in names:
             _flush(Path(folder) / name)
-        _flush_directory(Path(folder))
+        flush_directory(Path(folder))
 
 
 def is_partial(path: Path) -> bool:
@@ -75,7 +76,7 @@ def whole_directory(final: Path) -> Iterator[Path]:
     except BaseException:
         shutil.rmtree(aside, ignore_errors=True)
         raise
-    _flush_directory(final.parent)
+    flush_directory(final.parent)
 
 
 def write_whole(path: Path, data: bytes | str) -> None:
@@ -91,4 +92,4 @@ def write_whole(path: Path, data: bytes | str) -> None:
     except BaseException:
         aside.unlink(missing_ok=True)
         raise
-    _flush_directory(path.parent)
+    flush_directory(path.parent)

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from annotations.errors import PpnlabError
-from annotations.whole import is_partial, whole_directory
+from annotations.whole import flush_directory, is_partial, whole_directory
 
 ARRAYS: Final = "arrays.npz"
 STATE: Final = "state.json"
@@ -91,11 +91,19 @@ def save_checkpoint(directory: Path, arrays: Mapping[str, NDArray[Any]], progres
             hashes = {name: _digest(aside / name) for name in (ARRAYS, STATE)}
             (aside / MANIFEST).write_text(json.dumps({"schema": 1, "sha256": hashes}, indent=1))
         if place != final:
-            remove_checkpoint(final)
-            place.rename(final)
+            _replace(final, place)
     except OSError as error:
         raise PpnlabError(f"{final}: checkpoint must be writable, got {error.strerror or error}") from error
     return final
+
+
+def _replace(final: Path, renewed: Path) -> None:
+    doomed = _doomed(final)
+    final.rename(doomed)
+    renewed.rename(final)
+    # Before the old one goes: a power cut must find one of them.
+    flush_directory(final.parent)
+    shutil.rmtree(doomed)
 
 
 def told_progress(checkpoint: Path) -> Progress | None:
@@ -178,9 +186,13 @@ def set_aside(checkpoint: Path) -> Path:
 
 def remove_checkpoint(checkpoint: Path) -> None:
     """Remove a checkpoint; a kill in between leaves it whole, or hidden for `remove_leftovers`."""
-    doomed = checkpoint.with_name(f".{checkpoint.name}{_DOOMED}")
+    doomed = _doomed(checkpoint)
     checkpoint.rename(doomed)
     shutil.rmtree(doomed)
+
+
+def _doomed(checkpoint: Path) -> Path:
+    return checkpoint.with_name(f".{checkpoint.name}{_DOOMED}")
 
 
 def remove_leftovers(directory: Path) -> None:

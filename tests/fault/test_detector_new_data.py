@@ -103,6 +103,17 @@ def test_each_row_of_the_new_data_is_seen_once_an_epoch(tmp_path: Path) -> None:
     assert sorted(seen) == list(range(8, 24))
 
 
+def test_a_run_moved_elsewhere_goes_on_with_other_loaders_to_the_same_bits(tmp_path: Path) -> None:
+    train(tmp_path / "straight")
+    with pytest.raises(Stumbled):
+        train(tmp_path / "run", stumbling(8))
+    moved = tmp_path / "another disk" / "run"
+    moved.parent.mkdir()
+    shutil.move(tmp_path / "run", moved)
+    train(moved, settings=replace(SETTINGS, loaders=4))
+    same_end(moved, tmp_path / "straight")
+
+
 def test_every_nth_checkpoint_stays(tmp_path: Path) -> None:
     train(tmp_path / "run", settings=replace(SETTINGS, keep=1, keep_every=2, save_every=6))
     best = newest_checkpoint(tmp_path / "run" / "checkpoints").progress.best_step

@@ -15,9 +15,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from detector_numpy import SETTINGS, same_end, train
+from detector_numpy import SETTINGS, NumpyLearner, same_end, train
 
-from detector.checkpoint import newest_checkpoint, steps_saved
+from annotations import whole
+from detector.checkpoint import Progress, newest_checkpoint, remove_leftovers, save_checkpoint, steps_saved
 from detector.saving import Saver
 
 Tree = dict[str, bytes | None]
@@ -135,11 +136,42 @@ def test_the_flushed_part_is_empty_where_nothing_is_flushed(
     tmp_path: Path, disk: Disk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The disk of these tests is one that can fail: without flushes it loses what was written."""
-    from annotations import whole
-
     monkeypatch.setattr(whole, "_flush_tree", lambda _: None)
     train(disk.root / "run", settings=SETTINGS.changed({"epochs": 1}, "tests"))
     cautious, hasty, there = disk.cuts[-1]
     assert there == [3]
     assert "run/checkpoints/step-00000003/arrays.npz" not in cautious
     assert hasty["run/checkpoints/step-00000003/arrays.npz"] == b""
+
+
+def test_a_power_cut_while_a_checkpoint_is_replaced_leaves_the_old_or_the_new(
+    tmp_path: Path, disk: Disk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    checkpoints = disk.root / "checkpoints"
+    checkpoints.mkdir()
+    whole.flush_directory(disk.root)
+    arrays, old = NumpyLearner().arrays(), Progress(step=3)
+    save_checkpoint(checkpoints, arrays, old)
+    # From here on, what is removed is gone from the disk at once: the worst that a removal can do.
+    first = len(disk.cuts)
+    remove = shutil.rmtree
+
+    def removed(path: Path, *args: Any, **named: Any) -> None:  # noqa: ANN401
+        for file in Path(path).glob("*"):
+            disk.content.pop(file.stat().st_ino, None)
+        remove(path, *args, **named)
+        disk.cut()
+
+    monkeypatch.setattr(shutil, "rmtree", removed)
+    new = Progress(step=3, history=({"epoch": 1, "step": 3},))
+    save_checkpoint(checkpoints, arrays, new)
+    monkeypatch.undo()
+    found = set()
+    for number, (cautious, hasty, _) in enumerate(disk.cuts[first:]):
+        for kind, tree in (("cautious", cautious), ("hasty", hasty)):
+            place = tmp_path / f"{kind}{number}"
+            lay(tree, place)
+            remove_leftovers(place / "checkpoints")
+            found.add(len(newest_checkpoint(place / "checkpoints").progress.history))
+    assert found == {0, 1}
+    assert newest_checkpoint(checkpoints).progress == new
