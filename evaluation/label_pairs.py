@@ -12,7 +12,7 @@ from annotations.errors import AnnotationError, UsageError
 from annotations.tables import SPLITS
 from evaluation.label_files import read_labels
 from evaluation.label_overlaps import check_same_size
-from evaluation.label_sources import LabelFile, LabelSource, label_source, listed, picture_source
+from evaluation.label_sources import LabelFile, LabelSource, label_source, listed, partners, picture_source
 from evaluation.metrics import WHOLE
 
 
@@ -93,7 +93,7 @@ def file_pairs(
     if not both and (ours or not left.files):
         raise AnnotationError(f"{predicted}: folder must have files with the names of those in {truth}, got none")
     found = _pictures_of(left, pictures)
-    pairs = tuple(_pair(ours[key], theirs[key], found.get((ours[key].split, ours[key].key))) for key in both)
+    pairs = tuple(_pair(ours[key], theirs[key], found.get(ours[key].path)) for key in both)
     return FilePairs(pairs, alone, strange, left.kind, _classes_of(left), lacking)
 
 
@@ -138,19 +138,11 @@ def _pair(truth: LabelFile, predicted: LabelFile, picture: Path | None) -> FileP
     return FilePair(name, truth.path, predicted.path, truth.split, truth.group, picture)
 
 
-def _pictures_of(truth: LabelSource, pictures: Path | None) -> dict[tuple[str, str], Path]:
-    """Return the picture of each split and key of the truth, where there is one."""
+def _pictures_of(truth: LabelSource, pictures: Path | None) -> dict[Path, Path]:
+    """Return the picture of each file of the truth that has one."""
     if pictures is None and truth.dataset is None:
         return {}
-    source = picture_source(pictures if pictures is not None else truth.root)
-    if truth.is_file and source.is_file:
-        return {("", truth.files[0].key): source.files[0].path}
-    exact = {(file.split, file.key): file.path for file in source.files}
-    by_key = {file.key: file.path for file in source.files}
-    found = {
-        place: exact.get(place, by_key.get(place[1])) for place in ((file.split, file.key) for file in truth.files)
-    }
-    known = {place: path for place, path in found.items() if path is not None}
+    known = partners(truth, picture_source(pictures if pictures is not None else truth.root))
     if pictures is not None and not known:
         raise UsageError(f"{pictures}: pictures must have the names of the label images, got none of them")
     return known

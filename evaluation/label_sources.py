@@ -93,6 +93,19 @@ def is_dataset(path: Path) -> bool:
     return (path / "dataset.json").is_file() or (path.name == "dataset.json" and path.is_file())
 
 
+def partners(source: LabelSource, other: LabelSource) -> dict[Path, Path]:
+    """Return the file of `other` that goes with each of the source's files, where there is one.
+
+    It has the same key, and where both sources have splits, the same split; two single files go together.
+    """
+    if source.is_file and other.is_file:
+        return {source.files[0].path: other.files[0].path}
+    with_split = all(any(file.split for file in side.files) for side in (source, other))
+    found = {(file.split if with_split else "", file.key): file.path for file in other.files}
+    places = {file.path: (file.split if with_split else "", file.key) for file in source.files}
+    return {path: found[place] for path, place in places.items() if place in found}
+
+
 def listed(names: Sequence[str]) -> str:
     """Return the first of these names, and how many more there are."""
     more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""

@@ -13,7 +13,7 @@ from annotations.errors import AnnotationError, PpnlabError, UsageError
 from annotations.whole import write_whole
 from evaluation.label_files import read_intensities, read_labels, read_probabilities
 from evaluation.label_overlaps import check_same_size, size_text
-from evaluation.label_sources import LabelFile, LabelSource, label_source, listed, picture_source
+from evaluation.label_sources import LabelFile, LabelSource, label_source, listed, partners, picture_source
 from evaluation.object_table import ObjectTable, column_names, object_table
 from evaluation.pixel_curves import full_scale
 
@@ -126,8 +126,8 @@ def measure(
     source = label_source(labels)
     if not source.files:
         raise AnnotationError(f"{labels}: folder must have label images (PNG, TIFF or BMP), got none")
-    pictured = _partners(source, None if pictures is None else picture_source(pictures), "picture")
-    scored = _partners(source, None if scores is None else picture_source(scores), "score map")
+    pictured = _partners(source, pictures, "picture")
+    scored = _partners(source, scores, "score map")
     measured, lacking = [], tuple(file.name for file in source.lacking)
     for done, file in enumerate(source.files, start=1):
         measured.append(_measured(source, file, pictured.get(file.path), scored.get(file.path), lengths, unit))
@@ -184,20 +184,15 @@ def _checked_voxel(voxel: Sequence[float] | None, unit: str) -> tuple[float, ...
     return tuple(voxel)
 
 
-def _partners(source: LabelSource, other: LabelSource | None, what: str) -> dict[Path, Path]:
-    """Return the file of `other` that goes with each of the source's files: of its split and key, or of its key."""
-    if other is None:
+def _partners(source: LabelSource, beside: Path | None, what: str) -> dict[Path, Path]:
+    """Return the picture or map of each of the source's files."""
+    if beside is None:
         return {}
-    if source.is_file and other.is_file:
-        return {source.files[0].path: other.files[0].path}
-    exact = {(file.split, file.key): file.path for file in other.files}
-    unsplit = not all(any(file.split for file in side.files) for side in (source, other))
-    by_key = {file.key: file.path for file in other.files} if unsplit else {}
-    found = {file.path: exact.get((file.split, file.key), by_key.get(file.key)) for file in source.files}
-    alone = [file.name for file in source.files if found[file.path] is None]
+    found = partners(source, picture_source(beside))
+    alone = [file.name for file in source.files if file.path not in found]
     if alone:
-        raise AnnotationError(f"{other.root}: every label image must have its {what}, got none for {listed(alone)}")
-    return {path: partner for path, partner in found.items() if partner is not None}
+        raise AnnotationError(f"{beside}: every label image must have its {what}, got none for {listed(alone)}")
+    return found
 
 
 def _measured(

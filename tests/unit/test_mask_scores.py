@@ -91,6 +91,13 @@ def test_pictures_are_found_by_name_in_a_split_or_flat(tmp_path: Path) -> None:
     assert {pair.picture for pair in file_pairs(truth, found, pictures=found).pairs} == {
         found / split / "a.png" for split in SPLITS
     }
+    # A picture of one split is never that of another.
+    apart = save(tmp_path / "apart" / "train" / "a.png", LABELS)
+    assert {pair.split: pair.picture for pair in file_pairs(truth, found, pictures=apart.parents[1]).pairs} == {
+        "train": apart,
+        "val": None,
+        "test": None,
+    }
     save(tmp_path / "others" / "b.png", LABELS)
     with pytest.raises(UsageError, match="pictures must have the names of the label images, got none of them"):
         file_pairs(truth, found, pictures=tmp_path / "others")
