@@ -80,7 +80,13 @@ def whole_directory(final: Path) -> Iterator[Path]:
 
 
 def write_whole(path: Path, data: bytes | str) -> None:
-    """Write a file in one piece: a reader sees the old content or the new, never a part; parents are made."""
+    """Write a file in one piece: a reader sees the old content or the new, never a part; parents are made.
+
+    A device or a pipe, such as /dev/stdout, is written to as it stands: a file must not take its place.
+    """
+    if path.exists() and not path.is_file() and not path.is_dir():
+        path.write_bytes(data.encode() if isinstance(data, str) else data)
+        return
     path.parent.mkdir(parents=True, exist_ok=True)
     aside = path.with_name(f".{path.name}{_ASIDE}")
     try:

@@ -127,3 +127,14 @@ def test_any_other_failure_to_sync_is_told(
     with pytest.raises(OSError, match=os.strerror(code)):
         write_whole(tmp_path / "b.txt", "new")
     assert not (tmp_path / "a").exists()
+
+
+def test_a_pipe_is_written_to_and_stays_a_pipe(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    reader = os.open(tmp_path / "pipe", os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        write_whole(tmp_path / "pipe", "new")
+        assert os.read(reader, 10) == b"new"
+    finally:
+        os.close(reader)
+    assert (tmp_path / "pipe").is_fifo()
