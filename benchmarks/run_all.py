@@ -9,7 +9,14 @@ import tempfile
 from pathlib import Path
 
 HERE = Path(__file__).parent
-ALONE = ("convert_speed.py", "score_speed.py", "bootstrap_speed.py", "mask_matching.py", "feeding_memory.py")
+ALONE = (
+    "convert_speed.py",
+    "score_speed.py",
+    "score_small.py",
+    "bootstrap_speed.py",
+    "mask_matching.py",
+    "feeding_memory.py",
+)
 """Those that make their own data."""
 PHOTOS = HERE.parents[1] / "shared" / "data" / "qr_photos"
 
