@@ -134,13 +134,13 @@ class Loop:
         # What stands in the files beyond the checkpoint is done again: history.csv must not hold it twice.
         self._write_history()
         with self.saver, stop_requests() as self.stop:
-            if self._stands_still():
-                self._tell_standstill()
-                return self.progress
             # Left for a training that had ended already.
             self.requests.clear_stop()
             if self._validation_is_owed():
                 self._end_epoch()
+            if self._stands_still():
+                self._tell_standstill()
+                return self.progress
             while self.progress.step < self.course.total and not self._stands_still():
                 batches = batches_ahead(self._batch, self.progress.step, self.course.total, self.settings.loaders)
                 try:

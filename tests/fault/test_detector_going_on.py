@@ -3,23 +3,27 @@
 import json
 import os
 import shutil
+import signal
 import tempfile
 import threading
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
-from detector_numpy import CONFIG, SETTINGS, NumpyFamily, NumpyLearner, same_end, train
+from detector_numpy import CONFIG, SETTINGS, WIDTH, NumpyFamily, NumpyLearner, same_end, train
 from detector_samples import QUICK, Watch, drawn_dataset
 
 from annotations.errors import PpnlabError, UsageError
 from detector import saving, training
 from detector.changes import Mark, changes_of
-from detector.checkpoint import checkpoint_path, newest_checkpoint, save_checkpoint, steps_saved
+from detector.checkpoint import Progress, checkpoint_path, newest_checkpoint, save_checkpoint, steps_saved
+from detector.family import Predict, Scores
 from detector.loop import Loop
 from detector.run_directory import Run, create_run
 from detector.status import RunStatus
+from detector.stopping import Interrupted
 
 
 class MoreRows(NumpyFamily):
@@ -170,6 +174,37 @@ def test_a_step_saved_before_its_validation_is_saved_again_after_it(tmp_path: Pa
     assert steps_saved(path.parent) == []
     with Run(tmp_path / "run").locked():
         assert on(tmp_path / "run", NumpyFamily(SETTINGS), "").progress.step == 3
+
+
+def test_a_validation_that_was_stopped_counts_before_an_early_stop(tmp_path: Path) -> None:
+    settings = replace(SETTINGS, early_stop=3, keep=9)
+
+    class Late(NumpyFamily):
+        """Its score rises in the second epoch, and again in the fifth."""
+
+        def __init__(self, stops_at: int) -> None:
+            super().__init__(settings)
+            self.stops_at = stops_at
+
+        def monitor(self, predict: Predict) -> Scores:
+            if len(Run(tmp_path / "run").history().get("epoch", [])) + 1 == self.stops_at:
+                os.kill(os.getpid(), signal.SIGTERM)
+            predict(np.zeros((1, WIDTH)))
+            return {"closeness": (0.1, 0.2, 0.1, 0.1, 0.3, 0.1)[loops[-1].course.epoch(loops[-1].progress.step) - 1]}
+
+    loops: list[Loop] = []
+
+    def go(stops_at: int) -> Progress:
+        run = Run(tmp_path / "run") if loops else create_run(tmp_path / "run", CONFIG)
+        with run.locked():
+            loops.append(Loop(run, Late(stops_at), settings, Watch(), learner=lambda _: NumpyLearner()))
+            return loops[-1].train()
+
+    with pytest.raises(Interrupted, match=r"step 15 is saved"):
+        go(5)
+    done = go(0)
+    assert (done.step, done.best_step) == (18, 15)
+    assert [row["step"] for row in done.history] == [3, 6, 9, 12, 15, 18]
 
 
 def test_a_run_in_a_directory_that_cannot_be_written_is_refused_and_can_be_looked_at() -> None:
