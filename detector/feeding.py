@@ -12,6 +12,8 @@ from detector.settings import Settings
 
 MOST_WAIT: Final = 0.05
 """Share of a training's time that its steps may wait for pictures before the user is told what helps."""
+WORTH_TELLING: Final = 20.0
+"""Seconds of waiting in an epoch that are worth a word."""
 Made = TypeVar("Made")
 AHEAD_PER_THREAD = 2
 """Batches that wait for the step a thread; bounds the memory, however large the data set."""
@@ -37,13 +39,13 @@ def batches_ahead(batch: Callable[[int], Made], first: int, last: int, threads: 
         pool.shutdown(wait=True, cancel_futures=True)
 
 
-def wait_hint(share: float | None, settings: Settings) -> str | None:
-    """Return what helps steps that wait for pictures in this share of their time, or None where they hardly do."""
-    if share is None or share <= MOST_WAIT:
+def wait_hint(waited: float, seconds: float, settings: Settings) -> str | None:
+    """Return what helps steps that `waited` for pictures so long in `seconds`, or None where they hardly did."""
+    if waited < WORTH_TELLING or waited <= MOST_WAIT * seconds:
         return None
     cache = "" if settings.cache == "ram" else ", or keep decoded pictures (cache=ram)"
     return (
-        f"the steps waited for pictures in {share:.0%} of their time; let more threads read them "
+        f"the steps waited for pictures in {waited / seconds:.0%} of their time; let more threads read them "
         f"(`ppnlab resume RUN --set loaders={2 * settings.loaders}`){cache}"
     )
 

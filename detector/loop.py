@@ -316,7 +316,7 @@ class Loop:
         self._write_history()
         self.diary.log(", ".join(f"{name} {_short(value)}" for name, value in row.items()))
         self.watch.epoch(row)
-        if not self.hinted and (hint := wait_hint(row["data_wait"], self.settings)):
+        if not self.hinted and (hint := wait_hint(done.data_seconds, done.seconds, self.settings)):
             self.hinted = True
             self.watch.note(hint)
         return None

@@ -132,14 +132,14 @@ def test_the_time_for_which_a_batch_is_waited_is_told_with_it(monkeypatch: pytes
     assert told == [(0, 0.0), (1, 10.0), (2, 20.0)]
 
 
-@pytest.mark.parametrize("share", [None, 0.0, 0.05])
-def test_steps_that_hardly_wait_need_no_hint(share: float | None) -> None:
-    assert wait_hint(share, Settings()) is None
+@pytest.mark.parametrize(("waited", "seconds"), [(0.0, 0.0), (0.0, 900.0), (45.0, 900.0), (1.0, 2.0)])
+def test_steps_that_hardly_wait_need_no_hint(waited: float, seconds: float) -> None:
+    assert wait_hint(waited, seconds, Settings()) is None
 
 
 def test_steps_that_wait_get_a_hint_that_can_be_followed() -> None:
-    hint = wait_hint(0.31, Settings(loaders=3, cache="none")) or ""
+    hint = wait_hint(310.0, 1000.0, Settings(loaders=3, cache="none")) or ""
     assert "31%" in hint
     assert "cache=ram" in hint
     assert Settings().changed({"loaders": hint.partition("loaders=")[2].partition("`")[0]}, "hint").loaders == 6
-    assert "cache" not in (wait_hint(0.31, Settings(cache="ram")) or "cache")
+    assert "cache" not in (wait_hint(310.0, 1000.0, Settings(cache="ram")) or "cache")
