@@ -16,10 +16,11 @@ from annotations.dataset import refuse_existing
 from annotations.errors import AnnotationError, UsageError
 from annotations.pictures import write_picture
 from annotations.scene_camera import photographed
+from annotations.scene_codes import PlacedCode, pasted_code, turn
 from annotations.scene_distractors import distractor
-from annotations.scene_planes import Homography, envelope, pasted, pose, projected
+from annotations.scene_planes import envelope, pasted, pose
 from annotations.scene_surfaces import surface
-from annotations.scene_symbols import Label, label, printed
+from annotations.scene_symbols import label
 from annotations.tables import SPLITS, Boxes
 from annotations.whole import whole_directory
 
@@ -89,46 +90,17 @@ class Scene:
         return np.array([shape.xyxy for shape in self.shapes if shape.label == label], np.float64).reshape(-1, 4)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Placed:
-    """A label and the homography of its modules to the scene's pixels; `side` is the symbol's, untilted, in pixels."""
-
-    label: Label
-    to_scene: Homography
-    side: float
-
-    @property
-    def outline(self) -> NDArray[np.float64]:
-        return projected(self.to_scene, self.label.outline)
-
-    @property
-    def finders(self) -> NDArray[np.float64]:
-        return projected(self.to_scene, self.label.finders.reshape(-1, 2)).reshape(-1, 4, 2)
-
-    @property
-    def sheet_xyxy(self) -> Boxes:
-        return envelope(projected(self.to_scene, self.label.sheet))
-
-
-def _turn(rng: np.random.Generator) -> float:
-    # Half of all codes are photographed about upright (or lying on a side), the others anyhow.
-    quarter = rng.integers(4) * np.pi / 2
-    return float(quarter + rng.normal(0, 0.15) if rng.random() < 0.5 else rng.uniform(0, 2 * np.pi))
-
-
-def _proposed(rng: np.random.Generator, settings: SceneSettings, unit: float, largest: float) -> _Placed:
+def _proposed(rng: np.random.Generator, settings: SceneSettings, unit: float, largest: float) -> PlacedCode:
     side = float(np.exp(rng.uniform(np.log(_SIDES[0]), np.log(largest)))) * unit
     chosen = label(rng)
     # Nearer than this to the border it would leave the scene however it is turned.
     room = np.array([settings.width, settings.height]) / 2
     inner = np.maximum(room - 0.4 * side, 0)
     centre = rng.uniform(room - inner, room + inner)
-    onto = pose(rng, side, _TILT * (0.4 + 0.6 * settings.difficulty), _turn(rng), centre)
-    one = 1 / chosen.modules
-    return _Placed(chosen, onto @ np.array([[one, 0, -0.5], [0, one, -0.5], [0, 0, 1]]), side)
+    return PlacedCode.at(rng, chosen, side, _TILT * (0.4 + 0.6 * settings.difficulty), centre)
 
 
-def _fits(placed: _Placed, others: list[_Placed], settings: SceneSettings, unit: float) -> bool:
+def _fits(placed: PlacedCode, others: list[PlacedCode], settings: SceneSettings, unit: float) -> bool:
     margin = 2 * unit
     left, top, right, bottom = envelope(placed.outline).tolist()
     if min(left, top, settings.width - right, settings.height - bottom) < margin:
@@ -140,14 +112,14 @@ def _fits(placed: _Placed, others: list[_Placed], settings: SceneSettings, unit:
     return not any((near[:2] < far[2:]).all() and (far[:2] < near[2:]).all() for far in taken)
 
 
-def _codes(rng: np.random.Generator, settings: SceneSettings, unit: float) -> list[_Placed]:
+def _codes(rng: np.random.Generator, settings: SceneSettings, unit: float) -> list[PlacedCode]:
     """Return codes that lie inside the scene and do not touch; fewer than wished where they find no room."""
     if rng.random() < settings.empty:
         return []
     chances = 0.5 ** np.arange(settings.most_codes)
     wished = 1 + int(rng.choice(settings.most_codes, p=chances / chances.sum()))
     largest = max(_SIDES[0] + 10, _SIDES[1] / np.sqrt(wished))
-    placed: list[_Placed] = []
+    placed: list[PlacedCode] = []
     for attempt in range(_ATTEMPTS):
         # Later attempts are smaller: a scene that is to have a code gets one.
         proposed = _proposed(rng, settings, unit, largest - (largest - _SIDES[0]) * attempt / _ATTEMPTS)
@@ -166,22 +138,10 @@ def _scenery(rng: np.random.Generator, settings: SceneSettings, unit: float, emp
     for _ in range(rng.integers(0, most)):
         drawing = distractor(rng)
         height, width = drawing.shape[:2]
-        onto = pose(rng, rng.uniform(25, 110) * unit, _TILT, _turn(rng), rng.uniform((0, 0), size))
+        onto = pose(rng, rng.uniform(25, 110) * unit, _TILT, turn(rng), rng.uniform((0, 0), size))
         unit_square = np.array([[1 / width, 0, -0.5], [0, 1 / width, -0.5 * height / width], [0, 0, 1]])
         canvas = pasted(canvas, drawing, onto @ unit_square)
     return canvas
-
-
-def _pasted_code(
-    rng: np.random.Generator, canvas: NDArray[np.float32], code: _Placed, difficulty: float
-) -> NDArray[np.float32]:
-    # About as fine as `pasted` samples it: coarser is blurred, finer would lose thin modules. Even, so that half a
-    # module is whole pixels.
-    scale = 2 * int(np.clip(round(code.side / code.label.modules), 2, 24))
-    drawing = printed(rng, code.label, scale, difficulty)
-    quiet = code.label.quiet
-    to_modules = np.array([[1 / scale, 0, -quiet], [0, 1 / scale, -quiet], [0, 0, 1]])
-    return pasted(canvas, drawing, code.to_scene @ to_modules, opacity=rng.uniform(0.85, 1.0))
 
 
 def _corners(rng: np.random.Generator, xyxy: Boxes) -> NDArray[np.float64]:
@@ -193,7 +153,7 @@ def _corners(rng: np.random.Generator, xyxy: Boxes) -> NDArray[np.float64]:
     return points
 
 
-def _shapes(rng: np.random.Generator, codes: list[_Placed]) -> tuple[SceneShape, ...]:
+def _shapes(rng: np.random.Generator, codes: list[PlacedCode]) -> tuple[SceneShape, ...]:
     shapes = []
     for group_id, code in enumerate(codes):
         if rng.random() < 0.15:
@@ -215,7 +175,7 @@ def draw_scene(seed: int, index: int, settings: SceneSettings = SceneSettings())
     codes = _codes(rng, settings, unit)
     canvas = _scenery(rng, settings, unit, empty=not codes)
     for code in codes:
-        canvas = _pasted_code(rng, canvas, code, settings.difficulty)
+        canvas = pasted_code(rng, canvas, code, settings.difficulty)
     return Scene(photographed(canvas, rng, unit, settings.difficulty), _shapes(rng, codes))
 
 
