@@ -36,21 +36,21 @@ def brute_force(boxes: NDArray[np.float64], known: Anchors) -> list[int]:
 
 
 @given(quarter_boxes(96, 64))
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=30, deadline=None)
 def test_matching_agrees_with_brute_force(boxes: NDArray[np.float64]) -> None:
     few = KNOWN.of(np.arange(0, len(KNOWN), 5))
     assert match(boxes, few).tolist() == brute_force(boxes, few)
 
 
 @given(quarter_boxes(96, 64, most=3))
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=15, deadline=None)
 def test_matching_agrees_with_brute_force_where_anchors_run_out(boxes: NDArray[np.float64]) -> None:
     few = KNOWN.of(np.array([60, 100]))
     assert match(boxes, few).tolist() == brute_force(boxes, few)
 
 
 @given(quarter_boxes(96, 64).filter(len), st.sampled_from([1.0, PART_SHARE]), CANVASES)
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=30, deadline=None)
 def test_decode_undoes_encode(boxes: NDArray[np.float64], share: float, canvas: tuple[int, int]) -> None:
     known = anchors(canvas, share)
     every = boxes[np.arange(len(known)) % len(boxes)]
@@ -59,7 +59,7 @@ def test_decode_undoes_encode(boxes: NDArray[np.float64], share: float, canvas: 
 
 
 @given(quarter_boxes(96, 64).filter(len), st.sampled_from([1.0, PART_SHARE]))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=15, deadline=None)
 def test_tensors_and_arrays_agree(boxes: NDArray[np.float64], share: float) -> None:
     known = anchors((64, 96), share)
     every = boxes[np.arange(len(known)) % len(boxes)]

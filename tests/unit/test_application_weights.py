@@ -15,10 +15,9 @@ from detector_samples import THREADS
 
 from annotations.errors import PpnlabError, UsageError
 from detector import application_trunks
-from detector.application_trunks import application_trunk, load_application_weights
+from detector.application_trunks import application_trunk, load_application_weights, pretrained_network
 from detector.classic_family import ClassicModel
 from detector.engine import configure
-from detector.training import _check_weights
 
 # Before the first tensor: TensorFlow fixes its threads then.
 configure(THREADS, deterministic=True)
@@ -76,7 +75,7 @@ def test_the_family_loads_the_weights_only_where_they_are_asked_for(saved: Saved
 @pytest.mark.parametrize("weights", ["package", "no/such/file.h5", "mobile.npz", "imagenet21k"])
 def test_weights_that_are_none_are_a_mistake_of_the_command(weights: str) -> None:
     with pytest.raises(UsageError, match=r"weights must be imagenet, none, or the path of a \.h5 or \.keras file, got"):
-        _check_weights(replace(MOBILE, weights=weights))
+        pretrained_network("mobilenet", weights)
 
 
 @pytest.mark.slow
@@ -88,20 +87,23 @@ def test_the_weights_of_another_network_are_refused_by_name(saved: Saved, tmp_pa
             warnings.simplefilter("ignore")
             save(file)
         with pytest.raises(PpnlabError, match=rf"other{kind}: weights must be those of keras\.applications\.MobileNet"):
-            _check_weights(replace(MOBILE, weights=str(file)))
+            pretrained_network("mobilenet", str(file))
 
 
 @pytest.mark.parametrize(
     ("kind", "damage"),
-    [(".h5", "cut"), (".keras", "rubbish")]
-    + [pytest.param(kind, how, marks=pytest.mark.slow) for kind in (".h5", ".keras") for how in ("empty", "cut")],
+    [
+        (".h5", "cut"),
+        *(pytest.param(".h5", how, marks=pytest.mark.slow) for how in ("empty", "rubbish")),
+        *(pytest.param(".keras", how, marks=pytest.mark.slow) for how in ("cut", "empty", "rubbish")),
+    ],
 )
 def test_damaged_weights_are_refused_by_name(saved: Saved, tmp_path: Path, kind: str, damage: str) -> None:
     whole = saved.files[kind].read_bytes()
     file = tmp_path / f"damaged{kind}"
     file.write_bytes({"cut": whole[: len(whole) // 2], "empty": b"", "rubbish": os.urandom(1000)}[damage])
     with pytest.raises(PpnlabError, match=rf"damaged{kind}: weights must be those of keras\.applications\.MobileNet"):
-        _check_weights(replace(MOBILE, weights=str(file)))
+        pretrained_network("mobilenet", str(file))
 
 
 @pytest.mark.slow
@@ -112,7 +114,7 @@ def test_weights_that_are_not_finite_are_refused(saved: Saved, tmp_path: Path) -
         warnings.simplefilter("ignore")
         network.save_weights(tmp_path / "bad.weights.h5")
     with pytest.raises(PpnlabError, match=r"bad\.weights\.h5: conv1/kernel: weights must be finite"):
-        _check_weights(replace(MOBILE, weights=str(tmp_path / "bad.weights.h5")))
+        pretrained_network("mobilenet", str(tmp_path / "bad.weights.h5"))
 
 
 @pytest.mark.parametrize(
@@ -127,7 +129,7 @@ def test_weights_that_cannot_be_downloaded_are_told_with_what_to_do(
 
     monkeypatch.setattr(application_trunks.keras.applications, "ResNet50", offline)
     with pytest.raises(PpnlabError, match=r"^weights=imagenet: .* of ResNet50, got .*--set weights=none") as told:
-        _check_weights(replace(MOBILE, backbone="resnet50", weights="imagenet"))
+        pretrained_network("resnet50", "imagenet")
     assert "ResNet50(include_top=False)" in str(told.value)
     assert capsys.readouterr().out == ""
 
@@ -138,4 +140,4 @@ def test_a_bug_in_a_download_is_no_user_s_mistake(monkeypatch: pytest.MonkeyPatc
 
     monkeypatch.setattr(application_trunks.keras.applications, "VGG16", broken)
     with pytest.raises(TypeError, match="a bug"):
-        _check_weights(replace(MOBILE, backbone="vgg16", weights="imagenet"))
+        pretrained_network("vgg16", "imagenet")
