@@ -94,7 +94,7 @@ class Settings:
     gpu_memory: float = _setting(0.0, "gigabytes of the GPU's memory that are taken; 0: what is needed, as needed", 0.0)
     loaders: int = _setting(2, "threads that read and change pictures", 1, 256)
     cache: Cache = _setting("ram", "where decoded pictures are kept for the next epoch: ram, disk, or none")
-    cache_gb: float = _setting(1.0, "gigabytes that they may take; pictures beyond are decoded in each epoch", 0.0)
+    cache_gb: float = _setting(0.3, "gigabytes that they may take; pictures beyond are decoded in each epoch", 0.0)
     cache_folder: str = _setting("", "folder of the disk cache; empty: .cache in the dataset")
     deterministic: bool = _setting(
         True, "same bits at every repetition on the same kind of machine; a GPU is slower so"

@@ -201,7 +201,7 @@ def test_the_settings_choose_the_cache(tmp_path: Path, changes: dict[str, object
     cache = picture_cache(Settings().changed(changes, "test"), tmp_path, pytest.fail)
     assert type(cache) is kind
     if isinstance(cache, DiskCache):
-        assert (cache.folder, cache.most) == (tmp_path / ".cache", 10**9)
+        assert (cache.folder, cache.most) == (tmp_path / ".cache", 3 * 10**8)
 
 
 @pytest.fixture(scope="module")
