@@ -26,7 +26,7 @@ from detector.engine import Trainer, configure
 from detector.loop import Loop
 from detector.run_directory import create_run
 
-STEPS = 64
+STEPS = 32
 BAR = 1.03
 ONE_EPOCH = {"epochs": 1, "save_every": 10**6}
 

@@ -10,7 +10,6 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -65,22 +64,13 @@ def _round(path: Path, family: FixedFamily, trainer: Trainer, way: str) -> tuple
 
 
 class _Stopped(Loop):
-    """The loop, with a watch on what it waits for because of saves before the last step."""
+    """The loop, with a watch on how long it waits for saves before the last step."""
 
     stopped = 0.0
 
     def _save(self) -> None:
-        self._timed(super()._save)
-
-    def _take_note(self, *, wait: bool) -> None:
-        if not wait:
-            self._timed(lambda: super(_Stopped, self)._take_note(wait=False))
-        else:
-            super()._take_note(wait=True)
-
-    def _timed(self, work: Callable[[], None]) -> None:
         began = time.perf_counter()
-        work()
+        super()._save()
         self.stopped += time.perf_counter() - began
 
 

@@ -1,7 +1,6 @@
 """The training loop: step, validate, save, and go on from any saved step as if nothing had happened."""
 
 import math
-import shlex
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
@@ -12,14 +11,14 @@ from numpy.typing import NDArray
 
 from annotations.errors import PpnlabError, UsageError
 from detector.budget import Budget
-from detector.checkpoint import Progress, checkpoint_path, newest_checkpoint, remove_leftovers, set_aside, steps_saved
-from detector.diary import Diary
+from detector.checkpoint import Progress, checkpoint_path, newest_checkpoint, remove_leftovers, set_aside
 from detector.diary import HistoryRow as HistoryRow
 from detector.family import Batch, Family, Learner, Outputs
 from detector.feeding import batches_ahead, timed, wait_hint
+from detector.keeping import Keeper
 from detector.order import steps_per_epoch
 from detector.run_directory import Run
-from detector.saving import Saved, Saver, State, is_kept
+from detector.saving import State, is_kept
 from detector.schedules import Watched, after_epoch, learning_rate
 from detector.settings import Settings
 from detector.status import StatusFile
@@ -70,21 +69,20 @@ class Loop:
         model in training, with pretrained weights where it is given True.
         """
         self.run, self.family, self.settings, self.watch = run, family, settings, watch
+        remove_leftovers(run.checkpoints)
         self.budget, self.requests = budget or Budget(), Requests(run.path)
         self.status = StatusFile(run.path, score=family.best_by)
-        self.diary, self.saver, self.stop = Diary(run, watch.note), Saver(run.checkpoints), StopRequest()
+        self.keeper, self.stop = Keeper(run, watch.note), StopRequest()
         self.made, self.hinted = 0, False
         _check_pieces(family, settings)
-        remove_leftovers(run.checkpoints)
-        self.begun = bool(steps_saved(run.checkpoints))
-        if not self.begun and run.history():
+        if not self.keeper.begun and run.history():
             raise PpnlabError(
                 f"{run.checkpoints}: checkpoints must be there, for history.csv has epochs, got none; "
                 "copy them too, or start a new run"
             )
         # A run that has begun needs no file of pretrained weights any more: its checkpoints hold them.
-        self.trainer = (learner or self._trainer)(not self.begun)
-        self._begin(self._restored() if self.begun else Progress(), data)
+        self.trainer = (learner or self._trainer)(not self.keeper.begun)
+        self._begin(self._restored() if self.keeper.begun else Progress(), data)
 
     def _trainer(self, pretrained: bool) -> Learner:
         # It takes seconds to import.
@@ -97,14 +95,14 @@ class Loop:
         for path, reason in newest.damaged.items():
             # Out of the way: the training will come to its step again, and save it.
             kept = set_aside(path)
-            self.diary.event("checkpoint-damaged", reason=reason, kept_as=kept.name)
+            self.keeper.diary.event("checkpoint-damaged", reason=reason, kept_as=kept.name)
             self.watch.note(f"{reason}; it is kept as {kept.name}, going on from {newest.path.name}")
         self.trainer.load(newest.arrays)
         best = newest.progress.best_step
         if best is None or checkpoint_path(self.run.checkpoints, best).exists():
             return newest.progress
         # The best was removed for a better one that is damaged now: the next epoch's is the best there is.
-        self.diary.event("best-lost", step=best)
+        self.keeper.diary.event("best-lost", step=best)
         return replace(newest.progress, best_step=None, best_score=None)
 
     def _begin(self, progress: Progress, data: str) -> None:
@@ -118,7 +116,7 @@ class Loop:
 
     def _tell_new_data(self, before: Progress) -> None:
         epoch, images = self.course.begun_epoch + 1, self.family.images
-        self.diary.event("new-data", step=before.step, epoch=epoch, images=images, best_score=before.best_score)
+        self.keeper.diary.event("new-data", step=before.step, epoch=epoch, images=images, best_score=before.best_score)
         self.watch.note(
             f"step {before.step}: epoch {epoch} begins on the new data, with {images} images; the best score so far "
             "was that of other images, and the next epoch's takes its place"
@@ -132,8 +130,8 @@ class Loop:
             PpnlabError: the loss is not finite, or the last state could not be saved; older checkpoints are whole.
         """
         # What stands in the files beyond the checkpoint is done again: history.csv must not hold it twice.
-        self._write_history()
-        with self.saver, stop_requests() as self.stop:
+        self.keeper.history(self.progress.history)
+        with self.keeper, stop_requests() as self.stop:
             # Left for a training that had ended already.
             self.requests.clear_stop()
             if self._validation_is_owed():
@@ -147,7 +145,7 @@ class Loop:
                     self._steps(batches)
                 finally:
                     batches.close()  # type: ignore[attr-defined]
-            self._take_note(wait=True)
+            self.keeper.look(wait=True)
         return self.progress
 
     def _batch(self, step: int) -> Batch:
@@ -166,7 +164,7 @@ class Loop:
                 so_far, seconds=so_far.seconds + now - last, data_seconds=so_far.data_seconds + waited
             )
             last = now
-            self._take_note(wait=False)
+            self.keeper.look(wait=False)
             done = self.progress.step
             if self.course.ends_epoch(done) or done == self.course.total:
                 self._end_epoch()
@@ -176,7 +174,7 @@ class Loop:
                     return
             elif self.settings.save_steps and done % self.settings.save_steps == 0:
                 self._save()
-            self.status.training(self.progress, self.course)
+            self.status.training(self.progress, self.course, self.keeper.warning)
             if done < self.course.total and (reason := self._why_stop()):
                 self._leave(reason)
 
@@ -202,7 +200,7 @@ class Loop:
         """
         step = self.progress.step
         path = self._save_surely(ON_A_STOP)
-        self.diary.event("interrupted", reason=reason, signal=self.stop.signal, step=step)
+        self.keeper.diary.event("interrupted", reason=reason, signal=self.stop.signal, step=step)
         self.requests.clear_stop()
         raise Interrupted(f"{reason}; step {step} is saved in {path}")
 
@@ -215,7 +213,7 @@ class Loop:
                 self._check_end(new)
                 self._change(new)
             except PpnlabError as error:
-                self.diary.event("change-refused", step=self.progress.step, reason=str(error))
+                self.keeper.diary.event("change-refused", step=self.progress.step, reason=str(error))
                 self.watch.note(f"{error}; nothing changed")
             self.requests.done(change.file)
         return self.settings != before
@@ -233,7 +231,7 @@ class Loop:
         # Saved first: a resume that had to go back would make older steps with the new settings.
         self._save_surely(())
         self.run.write_config({**self.run.config(), "settings": after})
-        self.diary.event("changed", step=self.progress.step, settings=values)
+        self.keeper.diary.event("changed", step=self.progress.step, settings=values)
         self.watch.note(f"step {self.progress.step}: {', '.join(f'{name}={value}' for name, value in values.items())}")
         self.settings, self.course = new, course(self.family.images, new, self.progress)
 
@@ -261,7 +259,7 @@ class Loop:
         """
         before = self.progress
         told = {name: str(value) for name, value in losses.items()}
-        self.diary.event("loss-not-finite", step=before.step, losses=told)
+        self.keeper.diary.event("loss-not-finite", step=before.step, losses=told)
         if before.skipped >= self.settings.skip_bad_steps:
             raise PpnlabError(
                 f"{self.run.path}: step {before.step}: loss must be finite, got {losses['loss']}; the checkpoints are "
@@ -296,7 +294,7 @@ class Loop:
 
     def _end_epoch(self) -> None:
         done = self.progress
-        self.status.validating(done, self.course)
+        self.status.validating(done, self.course, self.keeper.warning)
         try:
             scores = self.family.monitor(self._predict)
         except _LeftValidation:
@@ -313,8 +311,8 @@ class Loop:
         }
         better = self._count(row, scores[self.family.best_by])
         self._save_epoch(row, better)
-        self._write_history()
-        self.diary.log(", ".join(f"{name} {_short(value)}" for name, value in row.items()))
+        self.keeper.history(self.progress.history)
+        self.keeper.diary.log(", ".join(f"{name} {_short(value)}" for name, value in row.items()))
         self.watch.epoch(row)
         if not self.hinted and (hint := wait_hint(done.data_seconds, done.seconds, self.settings)):
             self.hinted = True
@@ -342,8 +340,8 @@ class Loop:
 
     def _save(self) -> None:
         """Begin to save where the training stands, while it goes on."""
-        self._take_note(wait=True)
-        self.saver.begin(State(self.trainer.arrays(), self.progress), self.settings)
+        self.keeper.look(wait=True)
+        self.keeper.save(self._state(), self.settings)
 
     def _save_surely(self, pauses: Sequence[float]) -> Path:
         """Save where the training stands, trying again after each of `pauses` seconds, and return where it lies.
@@ -351,46 +349,14 @@ class Loop:
         Raises:
             PpnlabError: the disk did not take it.
         """
-        self._take_note(wait=True)
-        state = State(self.trainer.arrays(), self.progress)
-        for pause in (*pauses, None):
-            saved = self.saver.save(state, self.settings)
-            self._tell(saved)
-            if saved.failure is None:
-                break
-            if pause is None or (self.stop and pauses is AT_THE_END):
-                raise PpnlabError(
-                    f"{saved.failure}; the checkpoints before it are whole: free some space, and "
-                    f"`ppnlab resume {shlex.quote(str(self.run.path))}` makes the steps since the newest of them again"
-                ) from saved.failure
-            time.sleep(pause)
-        return checkpoint_path(self.run.checkpoints, saved.step)
+        self.keeper.look(wait=True)
+        # Who asks for a stop does not wait for minutes.
+        return self.keeper.save_surely(
+            self._state(), self.settings, pauses, lambda: bool(self.stop) and pauses is AT_THE_END
+        )
 
-    def _write_history(self) -> None:
-        # A history without a checkpoint is that of a run which lost them: it begins with the first.
-        if self.begun:
-            self.diary.history(self.progress.history)
-
-    def _take_note(self, *, wait: bool) -> None:
-        """Tell how the save under way ended, if it did; `wait` until it has."""
-        saved = self.saver.ended(wait=wait)
-        if saved is not None:
-            self._tell(saved)
-
-    def _tell(self, saved: Saved) -> None:
-        """Tell of a save that failed, and of the first that works again."""
-        failed_before = self.status.warning
-        self.status.warning = None if saved.failure is None else str(saved.failure)
-        if saved.failure is not None and not failed_before:
-            self.diary.event("checkpoint-failed", step=saved.step, reason=str(saved.failure))
-            self.watch.note(f"{saved.failure}; older ones are whole, and the training tries again at the next one")
-        elif saved.failure is None and failed_before:
-            self.diary.event("checkpoint-saved", step=saved.step)
-            self.watch.note(f"step {saved.step} is saved again")
-        if saved.failure is None and not self.begun:
-            self.begun = True
-            self._write_history()
-        self.diary.write()
+    def _state(self) -> State:
+        return State(self.trainer.arrays(), self.progress)
 
 
 _ASKED: Final = "`ppnlab stop` asked for it"

@@ -28,13 +28,12 @@ class StatusFile:
     def __init__(self, run: Path, every: float = _EVERY, score: str = _SCORE) -> None:
         """Write at most every `every` seconds; `score` is the validation score that chooses the best checkpoint."""
         self.path, self.every, self.score = run / FILE, every, score
-        self.warning: str | None = None
         self._written = float("-inf")
         self._last: tuple[float, int] | None = None
         self._seconds_a_step: float | None = None
 
-    def training(self, done: Progress, course: Course) -> None:
-        """Tell of a step that was made."""
+    def training(self, done: Progress, course: Course, warning: str | None = None) -> None:
+        """Tell of a step that was made, and in spite of what the training goes on."""
         now = time.monotonic()
         if self._last is not None and done.step > self._last[1]:
             taken = (now - self._last[0]) / (done.step - self._last[1])
@@ -42,14 +41,14 @@ class StatusFile:
             self._seconds_a_step = taken if old is None else _SMOOTHING * old + (1 - _SMOOTHING) * taken
         self._last = (now, done.step)
         if now - self._written >= self.every:
-            self._write("training", done, course)
+            self._write("training", done, course, warning)
 
-    def validating(self, done: Progress, course: Course) -> None:
+    def validating(self, done: Progress, course: Course, warning: str | None = None) -> None:
         """Tell that the validation begins; its time counts for no step."""
         self._last = None
-        self._write("validating", done, course)
+        self._write("validating", done, course, warning)
 
-    def _write(self, doing: str, done: Progress, course: Course) -> None:
+    def _write(self, doing: str, done: Progress, course: Course, warning: str | None) -> None:
         self._written = time.monotonic()
         left = None if self._seconds_a_step is None else (course.total - done.step) * self._seconds_a_step
         content = {
@@ -62,7 +61,7 @@ class StatusFile:
             "seconds_left": left,
             "data_wait": done.data_seconds / done.seconds if done.seconds else None,
             "score": self.score,
-            "warning": self.warning,
+            "warning": warning,
             "time": time.time(),
         }
         with contextlib.suppress(OSError):

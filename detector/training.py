@@ -204,7 +204,7 @@ def _train(
         with contextlib.suppress(PpnlabError):
             run.event("failed", step=loop.progress.step, error=repr(error))
         raise
-    loop.diary.event(
+    loop.keeper.diary.event(
         "finished", step=done.step, **({"early_stop": settings.early_stop} if done.step < loop.course.total else {})
     )
     return Trained(run, len(done.history), done.best_step, done.best_score)

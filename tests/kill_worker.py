@@ -23,10 +23,12 @@ from typing import Any
 import detector_numpy
 
 from annotations import whole
-from detector import checkpoint, diary, loop, run_directory, run_lock, saving, status, steering, stretch
+from detector import checkpoint, diary, keeping, loop, run_directory, run_lock, saving, status, steering, stretch
 from detector.stopping import Interrupted
 
-WATCHED = {m.__file__ for m in (checkpoint, diary, loop, run_directory, run_lock, saving, status, steering, stretch)}
+WATCHED = {
+    m.__file__ for m in (checkpoint, diary, keeping, loop, run_directory, run_lock, saving, status, steering, stretch)
+}
 WATCHED.add(whole.__file__)
 STOPPED = 3
 """Exit status of a child that ended with its state saved."""

@@ -4,6 +4,7 @@ import json
 import os
 import resource
 import signal
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -66,6 +67,17 @@ def fill() -> None:
     resource.setrlimit(resource.RLIMIT_FSIZE, (FILL, resource.getrlimit(resource.RLIMIT_FSIZE)[1]))
 
 
+def saved(run: Path, step: int) -> None:
+    """Wait until a step is saved, for saves go on beside the steps."""
+    deadline = time.monotonic() + 60
+    while step not in steps_saved(run / "checkpoints") and time.monotonic() < deadline:
+        time.sleep(0.002)
+
+
+def fill_after(run: Path, step: int) -> Callable[[], object]:
+    return lambda: (saved(run, step), fill())
+
+
 def make_room() -> None:
     limit = resource.getrlimit(resource.RLIMIT_FSIZE)[1]
     resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
@@ -78,7 +90,9 @@ def events(path: Path) -> list[dict[str, Any]]:
 def test_a_disk_that_is_full_for_a_while_changes_nothing_but_a_warning(tmp_path: Path, straight: Path) -> None:
     path = tmp_path / "run"
     whole_while_full: list[list[int]] = []
-    watch = at({4: fill, 11: lambda: whole_while_full.append(steps_saved(path / "checkpoints")), 12: make_room})
+    watch = at(
+        {4: fill_after(path, 3), 11: lambda: whole_while_full.append(steps_saved(path / "checkpoints")), 12: make_room}
+    )
     train(path, watch, every=0.0)
     assert whole_while_full == [[3]]
     same_end(path, straight)
@@ -97,7 +111,7 @@ def test_a_full_disk_is_told_in_the_status_until_it_is_over(tmp_path: Path) -> N
     told: dict[int, str | None] = {}
 
     def look(done: int) -> None:
-        {4: fill, 12: make_room}.get(done, lambda: None)()
+        {4: fill_after(path, 3), 12: make_room}.get(done, lambda: None)()
         told[done] = RunStatus.of(path).warning
 
     train(path, Watch(look), every=0.0)
@@ -109,7 +123,7 @@ def test_a_full_disk_is_told_in_the_status_until_it_is_over(tmp_path: Path) -> N
 def test_an_end_that_cannot_be_saved_says_what_to_do_and_loses_no_older_one(tmp_path: Path, straight: Path) -> None:
     path = tmp_path / "run"
     with pytest.raises(PpnlabError, match=r"step-000000\d\d: checkpoint .*File too large; .*free some space, .*resume"):
-        train(path, at({13: fill}))
+        train(path, at({13: fill_after(path, 12)}))
     make_room()
     assert 12 in steps_saved(path / "checkpoints")
     train(path)
@@ -217,6 +231,7 @@ def test_a_disk_of_no_more_than_a_checkpoint_and_a_bit_is_full(tmp_path: Path) -
         filler = disk / "filler"
 
         def fill_up() -> None:
+            saved(disk / "run", 3)
             with filler.open("wb", buffering=0) as handle, pytest.raises(OSError, match="No space"):
                 while True:
                     handle.write(b"x" * 4096)

@@ -17,7 +17,7 @@ from detector_samples import QUICK, THREADS, Watch
 from keras import ops
 
 import detector
-from detector import checkpoint, diary, feeding, loop, saving, status, steering, stopping, stretch
+from detector import checkpoint, diary, feeding, keeping, loop, saving, status, steering, stopping, stretch
 from detector.engine import configure
 from detector.family import Batch, Loss, Predict, Scores
 from detector.loop import Loop
@@ -90,7 +90,9 @@ def test_volumes_with_masks_stop_and_resume_bit_for_bit(tmp_path: Path) -> None:
     assert told["best_score"] >= told["last_score"] > 0
 
 
-@pytest.mark.parametrize("module", [loop, checkpoint, saving, diary, stretch, feeding, steering, stopping, status])
+@pytest.mark.parametrize(
+    "module", [loop, checkpoint, keeping, saving, diary, stretch, feeding, steering, stopping, status]
+)
 def test_the_loop_names_no_family_and_no_network(module: Any) -> None:  # noqa: ANN401
     tree = ast.parse(Path(module.__file__).read_text())
     names = [node.module or "" for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)]

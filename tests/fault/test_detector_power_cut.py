@@ -33,17 +33,26 @@ class Disk:
         self.content: dict[int, bytes] = {}
         self.names: dict[int, dict[str, tuple[int, bool]]] = {}
         self.cuts: list[tuple[Tree, Tree, list[int]]] = []
+        self.held: dict[int, int] = {}
         self._flush_directory(root)
 
     def _flush_directory(self, path: Path) -> None:
         entries = [(entry.name, entry.stat(follow_symlinks=False)) for entry in os.scandir(path)]
+        for name, state in entries:
+            self._hold(path / name, state.st_ino)
         listed = {name: (state.st_ino, stat.S_ISDIR(state.st_mode)) for name, state in entries}
         self.names[path.stat().st_ino] = listed
+
+    def _hold(self, path: Path, inode: int) -> None:
+        # While it is open, no later file gets its number, by which it is known here.
+        if inode not in self.held:
+            self.held[inode] = os.open(path, os.O_RDONLY)
 
     def flushed(self, handle: int) -> None:
         state, path = os.fstat(handle), Path(f"/proc/self/fd/{handle}").resolve()
         if not path.is_relative_to(self.root):
             return
+        self._hold(path, state.st_ino)
         if stat.S_ISDIR(state.st_mode):
             self._flush_directory(path)
         else:
@@ -95,6 +104,8 @@ def disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Disk]:
     monkeypatch.setattr(Path, "rename", around(Path.rename))
     monkeypatch.setattr(Path, "replace", around(Path.replace))
     yield disk
+    for handle in disk.held.values():
+        os.close(handle)
 
 
 def lay(tree: Tree, place: Path) -> None:
