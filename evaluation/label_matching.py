@@ -10,8 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from annotations.best_assignment import best_assignment
 from annotations.columns import column
-from evaluation.assignment import best_assignment
 from evaluation.label_overlaps import LabelOverlaps
 
 IOU_THRESHOLDS = tuple(i / 10 for i in range(1, 10))

@@ -100,7 +100,7 @@ def test_figures_of_real_nuclei_agree_with_stardist(stardist: ModuleType) -> Non
 @pytest.mark.parametrize("seed", range(4))
 def test_assignment_agrees_with_scipy(seed: int) -> None:
     optimize = pytest.importorskip("scipy.optimize", exc_type=ImportError)
-    from evaluation.assignment import best_assignment
+    from annotations.best_assignment import best_assignment
 
     rng = np.random.default_rng(seed)
     for rows, columns, share in ((1, 1, 1.0), (30, 20, 1.0), (60, 90, 0.1), (300, 300, 0.02), (80, 80, 0.5)):

@@ -12,7 +12,7 @@ from hypothesis.extra import numpy as arrays
 from mask_samples import disturbed, random_labels
 from numpy.typing import NDArray
 
-from evaluation.assignment import best_assignment
+from annotations.best_assignment import best_assignment
 from evaluation.label_matching import IOU_THRESHOLDS, match_labels
 from evaluation.label_overlaps import label_overlaps
 from evaluation.mask_figures import RATES, MaskSettings

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
+from annotations.best_assignment import best_assignment
 from annotations.errors import AnnotationError
-from evaluation.assignment import best_assignment
 from evaluation.label_matching import IOU_THRESHOLDS, match_labels
 from evaluation.label_overlaps import label_overlaps
 
