@@ -149,7 +149,12 @@ def _check_weights(settings: Settings) -> None:
         from detector.engine import configure
 
         # Before the first tensor, with which TensorFlow fixes its threads.
-        configure(settings.threads, deterministic=settings.deterministic)
+        configure(
+            settings.threads,
+            deterministic=settings.deterministic,
+            device=settings.device,
+            gpu_memory=settings.gpu_memory,
+        )
         pretrained_network(settings.backbone, settings.weights)
 
 
