@@ -5,14 +5,14 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import Any, Final, NoReturn, Protocol
 
 from numpy.typing import NDArray
 
 from annotations.errors import PpnlabError, UsageError
 from detector.budget import Budget
 from detector.checkpoint import Progress, checkpoint_path, newest_checkpoint, remove_leftovers, set_aside
-from detector.diary import HistoryRow as HistoryRow
+from detector.diary import HistoryRow
 from detector.family import Batch, Family, Learner, Outputs
 from detector.feeding import batches_ahead, timed, wait_hint
 from detector.keeping import Keeper
@@ -191,7 +191,7 @@ class Loop:
             return f"{self.stop.signal} came"
         return _ASKED if self.requests.stop() == "now" else None
 
-    def _leave(self, reason: str) -> None:
+    def _leave(self, reason: str) -> NoReturn:
         """Save where the training stands and stop it.
 
         Raises:
@@ -298,7 +298,7 @@ class Loop:
         try:
             scores = self.family.monitor(self._predict)
         except _LeftValidation:
-            return self._leave(f"{self._why_stop_at_once()} in the validation, which a resume will make")
+            self._leave(f"{self._why_stop_at_once()} in the validation, which a resume will make")
         row: dict[str, float | int | None] = {
             "epoch": self.course.epoch(done.step),
             "step": done.step,
@@ -317,7 +317,6 @@ class Loop:
         if not self.hinted and (hint := wait_hint(done.data_seconds, done.seconds, self.settings)):
             self.hinted = True
             self.watch.note(hint)
-        return None
 
     def _count(self, row: HistoryRow, score: float | None) -> bool:
         """Take an epoch's row and score into the progress, and return whether the score is the best so far."""

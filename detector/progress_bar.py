@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 if TYPE_CHECKING:
-    from detector.loop import HistoryRow
+    from detector.diary import HistoryRow
 
 _SMOOTHING = 0.9
 
