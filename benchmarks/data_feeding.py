@@ -1,5 +1,8 @@
 """What reading and changing the pictures costs, in threads and in processes, and how long the steps wait for it.
 
+Measured on 23 November 2026 (two shared and busy cores, 416 px, batch 8), CPU ms an image: photographs of at most 1,024
+px 11.2 without a cache, 9.0 from memory, 8.3 from disk; of twelve megapixels 127, 4.9 and 6.6; by helper processes 21
+to 27 in place of 11 by threads. Steps waited for 0.3 to 1.1 % of a first epoch and 0.00 % of the next. Asked for: 5 %.
 Command: python benchmarks/data_feeding.py DATA [key=value ...]
 DATA is a box dataset, such as `ppnlab convert PHOTOS DATA --parts fip:qr_code` makes; the rest are settings.
 """
