@@ -76,12 +76,12 @@ def loop_round(scratch: Path, family: FixedFamily, *, deterministic: bool = True
     return work
 
 
-class _Bare(keras.Model):
+class Bare(keras.Model):
     """The network as a plain Keras model: its loss is the sum of the family's."""
 
     family: FixedFamily
 
-    def compute_loss(self, x: object = None, y: Any = None, y_pred: Any = None, **_: object) -> Any:  # noqa: ANN401
+    def compute_loss(self, x: object, y: Any, y_pred: Any, *_: object, **__: object) -> Any:  # noqa: ANN401
         """Return the sum of the losses of a batch."""
         return sum(loss.value() for loss in self.family.losses(y_pred, y).values())
 
@@ -103,7 +103,7 @@ def fit_round(family: FixedFamily, *, averages: bool) -> Callable[[], tuple[floa
     """Return the function that makes STEPS steps with `fit`, and tells (seconds, CPU seconds) of one."""
     configure(SETTINGS.threads, deterministic=True)
     network = family.build(pretrained=False)
-    model = _Bare(network.input, network.output)
+    model = Bare(network.input, network.output)
     model.family = family
     optimizer = keras.optimizers.AdamW(
         SETTINGS.learning_rate, weight_decay=SETTINGS.weight_decay, global_clipnorm=SETTINGS.clip_norm, use_ema=averages

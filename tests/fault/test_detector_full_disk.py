@@ -12,16 +12,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from detector_numpy import SETTINGS, NumpyFamily, same_end, train
+from cli_runner import ppnlab
+from detector_numpy import CONFIG, SETTINGS, NumpyFamily, same_end, train
 from detector_samples import Watch
 
 from annotations.errors import PpnlabError
 from detector import loop
 from detector.checkpoint import Progress, load_checkpoint, newest_checkpoint, steps_saved
+from detector.course import Course
 from detector.diary import Diary
 from detector.run_directory import Run, create_run
 from detector.saving import Saver, State
-from detector.status import RunStatus
+from detector.status import RunStatus, StatusFile
 from detector.steering import ask_to_change
 from detector.stopping import Interrupted
 
@@ -249,3 +251,24 @@ def test_a_disk_of_no_more_than_a_checkpoint_and_a_bit_is_full(tmp_path: Path) -
         assert len(Run(disk / "run").history()["epoch"]) == 6
     finally:
         os.system(f"umount '{disk}'")
+
+
+def test_the_command_line_tells_what_a_training_goes_on_in_spite_of(tmp_path: Path) -> None:
+    run = create_run(tmp_path / "run", CONFIG)
+    with run.locked():
+        StatusFile(run.path, every=0.0).training(Progress(step=3), Course(9, 3), "the disk is full")
+        told = ppnlab("status", str(run.path))
+    assert told.stderr == f"warning: {run.path}: the disk is full\n"
+    assert "3/9" in told.stdout
+    assert ppnlab("status", str(run.path)).stderr == ""
+
+
+def test_a_run_that_could_never_save_begins_anew(tmp_path: Path, straight: Path) -> None:
+    path = tmp_path / "run"
+    with pytest.raises(PpnlabError, match="checkpoint must be writable"):
+        train(path, at({1: fill}))
+    make_room()
+    # A history without a checkpoint would be that of a run which lost them.
+    assert not Run(path).history()
+    train(path)
+    same_end(path, straight)
