@@ -113,7 +113,7 @@ def fit_round(family: FixedFamily, *, averages: bool) -> Callable[[], tuple[floa
 
     def work() -> tuple[float, float]:
         clock = Clock()
-        callback = keras.callbacks.LambdaCallback(on_train_batch_end=lambda *_: clock.take())
+        callback = keras.callbacks.LambdaCallback(on_train_batch_end=lambda *_, **__: clock.take())
         model.fit(_Batches(family), epochs=1, verbose=0, shuffle=False, callbacks=[callback])
         return clock.a_step()
 

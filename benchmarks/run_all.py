@@ -16,6 +16,8 @@ ALONE = (
     "bootstrap_speed.py",
     "mask_matching.py",
     "feeding_memory.py",
+    "saving.py",
+    "loop_overhead.py",
 )
 """Those that make their own data."""
 PHOTOS = HERE.parents[1] / "shared" / "data" / "qr_photos"
