@@ -61,11 +61,15 @@ class PpnModel:
         placed = [place(picture, at, canvas) for picture, at in zip(pictures, placements, strict=True)]
         return self.found(predict(np.stack(placed)), placements)
 
+    @property
+    def object_of(self) -> dict[int, int]:
+        """Return the class id of its object by the class id of each part."""
+        return {self.classes.index(part): self.classes.index(whole) for part, whole in self.parts.items()}
+
     def found(self, outputs: Outputs, placements: Sequence[Placement]) -> list[Found]:
         """Return what the network's outputs say of each picture that was put into its input so."""
-        object_of = {self.classes.index(part): self.classes.index(whole) for part, whole in self.parts.items()}
         return [
-            decode_image(self._branches(outputs, row), at, object_of, self.settings)
+            decode_image(self._branches(outputs, row), at, self.object_of, self.settings)
             for row, at in enumerate(placements)
         ]
 
