@@ -44,7 +44,8 @@ def rectangle(left: float, top: float, right: float, bottom: float) -> NDArray[n
     return np.array([[left, top], [right, top], [right, bottom], [left, bottom]], np.float64)
 
 
-def _by_index(homography: Homography) -> Homography:
+def by_index(homography: Homography) -> Homography:
+    """Return the homography between pixels' numbers, as OpenCV's warps take it."""
     # OpenCV counts from the centre of the first pixel, which is 0.5 in continuous coordinates.
     half = np.array([[1, 0, 0.5], [0, 1, 0.5], [0, 0, 1]])
     return np.asarray(np.linalg.inv(half) @ homography @ half, np.float64)
@@ -73,7 +74,7 @@ def pasted(
     into = np.array([[times, 0, -times * left], [0, times, -times * top], [0, 0, 1]]) @ homography
     size = ((right - left) * times, (bottom - top) * times)
     layers = cv2.cvtColor(drawing, cv2.COLOR_RGB2RGBA)
-    fine = cv2.warpPerspective(layers, _by_index(into), size, flags=cv2.INTER_LINEAR)
+    fine = cv2.warpPerspective(layers, by_index(into), size, flags=cv2.INTER_LINEAR)
     laid = cv2.resize(fine, (right - left, bottom - top), interpolation=cv2.INTER_AREA).astype(np.float32)
     # The border's colours are already weighted by the coverage: the warp blends with black of coverage 0.
     seen_through = cv2.cvtColor(1 - np.float32(opacity / 255) * laid[..., 3], cv2.COLOR_GRAY2RGB)

@@ -1,7 +1,9 @@
 """The training images of a box dataset as samples: drawn, read, kept, and changed at random, by step."""
 
 import functools
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,12 +11,20 @@ from numpy.typing import NDArray
 from annotations.errors import AnnotationError
 from annotations.pictures import read_picture
 from annotations.tables import BoxDataset
-from detector.augment import Sample, ignored_class, plain_sample, random_sample
+from detector.augment import Sample, Source, finished, ignored_class, moved_sample, plain_sample
+from detector.augment_warp import bends
+from detector.copy_paste import Objects, ReadPicture, with_pasted
+from detector.hard_negatives import false_alarms, with_look_alikes
 from detector.letterbox import reduced
+from detector.mosaic import PICTURES, mosaic, mosaic_epochs
 from detector.order import batch_draws, sample_generator, steps_per_epoch
+from detector.outlines import Outlines
 from detector.picture_cache import Kept, NoCache, PictureCache
+from detector.rendered_codes import code_classes, with_rendered
 from detector.sampling import image_weights
 from detector.settings import Settings
+
+Paste = Callable[[Sample, np.random.Generator], Sample]
 
 
 @dataclass(frozen=True)
@@ -27,6 +37,9 @@ class BoxSamples:
     _truth: tuple[NDArray[np.float64], NDArray[np.int64]] = field(init=False, repr=False)
     _first: NDArray[np.int64] = field(init=False, repr=False)
     _weight: NDArray[np.float64] | None = field(init=False, repr=False)
+    _outlines: Outlines | None = field(init=False, repr=False)
+    _pastes: tuple[tuple[float, Paste], ...] = field(init=False, repr=False)
+    _mosaics: int = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         truth = self.data.annotations
@@ -37,6 +50,10 @@ class BoxSamples:
         object.__setattr__(self, "_truth", (truth.xyxy_rel[by_image], class_id[by_image]))
         object.__setattr__(self, "_first", first)
         object.__setattr__(self, "_weight", image_weights(self.data.images, self.settings.sampling))
+        bent = self.settings.augment and bends(self.settings)
+        object.__setattr__(self, "_outlines", Outlines(self.data) if bent else None)
+        object.__setattr__(self, "_pastes", _pastes(self.data, self.settings, self._picture))
+        object.__setattr__(self, "_mosaics", mosaic_epochs(len(self.data.images), self.settings))
 
     def batch(self, step: int) -> list[Sample]:
         """Return the samples of the batch at `step`.
@@ -52,17 +69,57 @@ class BoxSamples:
         ]
 
     def _sample(self, row: int, epoch: int, again: int) -> Sample:
+        settings = self.settings
+        source = self._source(row)
+        if not settings.augment:
+            return plain_sample(source.picture, source.xyxy, source.class_id, settings.input)
+        rng = sample_generator(settings.seed, epoch, row, again)
+        # Nothing is drawn for what is off: the samples are those of a training without it.
+        if epoch < self._mosaics and rng.random() < settings.mosaic:
+            sample = mosaic([source, *map(self._source, self._others(rng))], settings, rng)
+        else:
+            sample = moved_sample(source, settings.input, settings, rng)
+        for probability, paste in self._pastes:
+            if rng.random() < probability:
+                sample = paste(sample, rng)
+        return finished(sample, settings, rng)
+
+    def _others(self, rng: np.random.Generator) -> list[int]:
+        """Return the rows of the other images of a mosaic, drawn as an epoch draws them."""
+        share = None if self._weight is None else self._weight / self._weight.sum()
+        return [int(row) for row in rng.choice(len(self.data.images), PICTURES - 1, p=share)]
+
+    def _source(self, row: int) -> Source:
+        picture, mine = self._picture(row), slice(self._first[row], self._first[row + 1])
+        xyxy_rel, class_id = self._truth[0][mine], self._truth[1][mine]
+        sides = np.array([picture.shape[1], picture.shape[0]], np.float64)
+        outlines = self._outlines(row) if self._outlines is not None else None
+        if outlines is None:
+            return Source.of_boxes(picture, xyxy_rel * np.tile(sides, 2), class_id)
+        return Source(picture, xyxy_rel * np.tile(sides, 2), class_id, outlines.points_rel * sides, outlines.known)
+
+    def _picture(self, row: int) -> NDArray[np.uint8]:
         most = self.settings.scale[1] if self.settings.augment else 1.0
         read = functools.partial(_reduced_picture, self.data, row, self.settings.input, most)
         form = f"reduced for {self.settings.input} x {most}, in the frame {frame(self.data, row)}"
-        picture = self.cache.get(self.data.picture(row), form, read).pixels
-        mine = slice(self._first[row], self._first[row + 1])
-        xyxy, class_id = self._truth[0][mine], self._truth[1][mine]
-        xyxy = xyxy * np.tile(np.array([picture.shape[1], picture.shape[0]], np.float64), 2)
-        if not self.settings.augment:
-            return plain_sample(picture, xyxy, class_id, self.settings.input)
-        generator = sample_generator(self.settings.seed, epoch, row, again)
-        return random_sample(picture, xyxy, class_id, self.settings, generator)
+        return self.cache.get(self.data.picture(row), form, read).pixels
+
+
+def _pastes(data: BoxDataset, settings: Settings, read: ReadPicture) -> tuple[tuple[float, Paste], ...]:
+    """Return what the settings want pasted: with its probability, what returns a sample with it."""
+    pastes: list[tuple[float, Paste]] = []
+    if settings.copy_paste:
+        draw = Objects(data).draw
+        pastes.append((settings.copy_paste, lambda sample, rng: with_pasted(sample, draw, read, settings, rng)))
+    if settings.rendered:
+        classes = code_classes(data, settings)
+        pastes.append((settings.rendered, lambda sample, rng: with_rendered(sample, classes, rng)))
+    if settings.hard_negatives and settings.false_alarms:
+        alarm = false_alarms(data, Path(settings.false_alarms)).draw
+        pastes.append((settings.hard_negatives, lambda sample, rng: with_pasted(sample, alarm, read, settings, rng)))
+    elif settings.hard_negatives:
+        pastes.append((settings.hard_negatives, with_look_alikes))
+    return tuple(pastes)
 
 
 def _reduced_picture(data: BoxDataset, row: int, canvas: tuple[int, int], most: float) -> Kept:

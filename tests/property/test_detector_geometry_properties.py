@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from annotations.tables import Boxes
-from detector.augment import Sample, mirrored, plain_sample, quarter_turn, random_sample, visible_boxes
+from detector.augment import Sample, Source, finished, mirrored, moved_sample, plain_sample, quarter_turn, visible_boxes
 from detector.cells import PART_PRIOR, PART_STRIDES, cells
 from detector.decoding import decode_boxes
 from detector.letterbox import letterbox
@@ -70,13 +70,17 @@ def extent(mask: np.ndarray) -> list[int]:
     return [columns[0], rows[0], columns[-1] + 1, rows[-1] + 1]
 
 
+def random_sample(source: Source, settings: Settings, rng: np.random.Generator) -> Sample:
+    return finished(moved_sample(source, settings.input, settings, rng), settings, rng)
+
+
 def augmented(seed: int, box: list[float], *, width: int = 120, height: int = 90) -> Sample:
     picture = np.zeros((height, width, 3), np.uint8)
     left, top, right, bottom = (int(value) for value in box)
     picture[top:bottom, left:right] = 255
     settings = Settings(input=(96, 128), colour=0.0)
     boxes = np.array([box], np.float64)
-    return random_sample(picture, boxes, np.zeros(1, np.int64), settings, np.random.default_rng(seed))
+    return random_sample(Source.of_boxes(picture, boxes, np.zeros(1, np.int64)), settings, np.random.default_rng(seed))
 
 
 @given(st.integers(0, 2**32))
@@ -104,7 +108,7 @@ def test_parts_stay_inside_their_objects(seed: int) -> None:
     boxes = np.array([whole, part])
     picture = np.zeros((90, 120, 3), np.uint8)
     rng = np.random.default_rng(seed)
-    sample = random_sample(picture, boxes, np.array([0, 1]), Settings(input=(96, 128)), rng)
+    sample = random_sample(Source.of_boxes(picture, boxes, np.array([0, 1])), Settings(input=(96, 128)), rng)
     kept = dict(zip(sample.class_id.tolist(), sample.xyxy, strict=True))
     if len(kept) == 2:
         assert (kept[0][:2] <= kept[1][:2]).all()
