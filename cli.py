@@ -1049,8 +1049,12 @@ def _score_settings(scoring: Mapping[str, Any]) -> "ScoreSettings":
     return preset_settings(scoring["preset"], **given)
 
 
-def _print_metrics(metrics: "Metrics", page: Path | None, as_json: bool) -> None:
-    _print_json_or(as_json, metrics.to_json(), lambda: _metrics_text(metrics, page))
+def _print_metrics(metrics: "Metrics", page: Path | None, as_json: bool, more: Mapping[str, Any] | None = None) -> None:
+    from evaluation.remarks import remarks
+
+    _print_json_or(as_json, {**metrics.to_json(), **(more or {})}, lambda: _metrics_text(metrics, page))
+    for remark in remarks(metrics):
+        click.echo(f"note: {remark}", err=True)
 
 
 def _metrics_text(metrics: "Metrics", page: Path | None) -> str:
@@ -1135,7 +1139,7 @@ def score(
     page = _write_scores(report, dataset, found, metrics) if report is not None else None
     _tell_left_out(left_out)
     more = {"left_out": {name: len(faults) for name, faults in left_out.items()}} if lenient else {}
-    _print_json_or(as_json, {**metrics.to_json(), **more}, lambda: _metrics_text(metrics, page))
+    _print_metrics(metrics, page, as_json, more)
 
 
 def _tell_left_out(left_out: Mapping[str, Sequence[str]]) -> None:

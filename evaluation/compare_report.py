@@ -1,6 +1,5 @@
 """A comparison as files: compare.json, per_image.csv, and one page that needs nothing beside it."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -8,8 +7,6 @@ from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from annotations.errors import PpnlabError
-from annotations.whole import write_whole
 from evaluation.bootstrap_figures import FIGURES
 from evaluation.compare import POWER, Change, Comparison, SplitComparison
 from evaluation.compare_images import ImageChanges, per_image_changes_csv
@@ -25,6 +22,7 @@ from evaluation.compare_text import (
 )
 from evaluation.differences import Difference, Differences
 from evaluation.emptiness import MEANINGS
+from evaluation.report_pages import json_text, write_files
 
 if TYPE_CHECKING:
     from jinja2 import Template
@@ -63,20 +61,15 @@ def write_comparison(directory: Path, comparison: Comparison, *, facts: Mapping[
     `facts` are rows for the list of how it was made (the command, the date).
 
     Raises:
-        PpnlabError: the directory cannot be written.
+        PpnlabError: the directory cannot be written, or is a file.
     """
     changes = dict(zip(comparison.names[1:], comparison.images, strict=True))
     files = {
-        COMPARISON_FILE: json.dumps(comparison.to_json(), indent=2, allow_nan=False, ensure_ascii=False) + "\n",
+        COMPARISON_FILE: json_text(comparison.to_json()),
         PER_IMAGE_FILE: per_image_changes_csv(comparison.image_ids, changes),
         PAGE_FILE: comparison_html(comparison, facts),
     }
-    for name, text in files.items():
-        try:
-            write_whole(directory / name, text)
-        except OSError as error:
-            reason = error.strerror or error
-            raise PpnlabError(f"{directory / name}: comparison must be writable, got {reason}") from error
+    write_files(directory, files)
     return directory / PAGE_FILE
 
 

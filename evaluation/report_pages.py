@@ -76,8 +76,10 @@ def write_files(directory: Path, files: Mapping[str, str | None]) -> None:
     """Write the files of a report, each whole, in this order; None removes one that an earlier report left.
 
     Raises:
-        PpnlabError: the directory cannot be written.
+        PpnlabError: the directory cannot be written, or is a file.
     """
+    if directory.exists() and not directory.is_dir():
+        raise PpnlabError(f"{directory}: report must be a directory, got a file")
     for name, text in files.items():
         try:
             if text is None:

@@ -176,7 +176,7 @@ MISTAKES: Sequence[tuple[str, int, str]] = [
     ("score data found.csv --iou nan", 2, "iou must be above 0"),
     ("score data found.csv --max-detections 0", 2, "Invalid value for '--max-detections'"),
     ("score data found.csv --ap 12-point", 2, "Invalid value for '--ap'"),
-    ("score data found.csv --report other.csv", 1, "other.csv/metrics.json: report must be writable"),
+    ("score data found.csv --report other.csv", 1, "other.csv: report must be a directory, got a file"),
     ("demo photos", 2, "photos: destination must not exist yet"),
     ("demo new --scenes 3", 2, "Invalid value for '--scenes'"),
     ("demo new --set epochs", 2, "--set must be key=value, got 'epochs'"),

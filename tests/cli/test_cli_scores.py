@@ -203,6 +203,12 @@ def test_a_converted_dataset_is_truth_for_masks(data: Path, tmp_path: Path) -> N
         ),
         (("score", "photos", "photos", "--masks", "probability", "--threshold", "best-f1"), 2, "must be a number with"),
         (("score", "photos", "photos", "--masks", "probability", "--threshold", "1.5"), 2, "must be 0 to 1, got 1.5"),
+        (("score", "data", "good.csv", "--report", "good.csv"), 1, "good.csv: report must be a directory, got a file"),
+        (
+            ("compare", "good.csv", "half.csv", "--truth", "data", "--report", "good.csv"),
+            1,
+            "good.csv: report must be a directory, got a file",
+        ),
         (("score", "data", "good.csv", "--score-floor", "nan"), 2, "score_floor must be a finite number, got nan"),
     ],
 )
@@ -213,6 +219,14 @@ def test_mistakes_are_told_in_one_line(
     result = ppnlab(*line)
     assert result.exit_code == status, result.output
     assert told in error_of(result)
+
+
+def test_what_must_be_known_before_the_figures_are_believed_is_told(data: Path) -> None:
+    header = data.with_name("good.csv").read_text().splitlines()[0]
+    (data.parent / "none.csv").write_text(f"{header}\n")
+    result = ppnlab("score", data, data.parent / "none.csv", "--json")
+    assert "note: There is not one detection on" in result.stderr
+    json.loads(result.stdout)
 
 
 def test_lenient_scores_the_rest_and_counts_what_is_left_out(data: Path) -> None:

@@ -267,5 +267,5 @@ def test_the_page_stands_alone_and_escapes_names() -> None:
 def test_a_place_that_cannot_be_written_is_refused_by_name(tmp_path: Path) -> None:
     (tmp_path / "out").write_text("a file")
     comparison = two(found_in([0]), found_in([1]))
-    with pytest.raises(PpnlabError, match=r"out/compare\.json: comparison must be writable, got"):
+    with pytest.raises(PpnlabError, match=r"out: report must be a directory, got a file"):
         write_comparison(tmp_path / "out", comparison)

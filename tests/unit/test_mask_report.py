@@ -268,7 +268,7 @@ def test_a_report_of_classes_removes_the_thresholds_of_one_before(tmp_path: Path
 
 def test_a_report_where_a_file_stands_is_refused_by_name(tmp_path: Path) -> None:
     (tmp_path / "report").write_text("a file")
-    with pytest.raises(PpnlabError, match=r"report/metrics\.json: report must be writable, got"):
+    with pytest.raises(PpnlabError, match=r"report: report must be a directory, got a file"):
         write_mask_report(tmp_path / "report", scored(tmp_path, "instance"))
 
 
