@@ -1,5 +1,6 @@
 """Detections on a dataset's pictures, which threads read and place ahead of the network."""
 
+import functools
 from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -13,6 +14,8 @@ from detector.family import Predict
 from detector.feeding import batches_ahead
 from detector.letterbox import Placement, letterbox, place
 from detector.picture_cache import Kept, NoCache, PictureCache
+from detector.tiled import detect_tiled
+from detector.tiling import Tiling
 
 if TYPE_CHECKING:
     from detector.ppn_family import PpnModel
@@ -31,14 +34,18 @@ def detect_images(
     predict: Predict,
     progress: Callable[[int, int], None] | None = None,
     cache: PictureCache | None = None,
+    tiling: Tiling | None = None,
 ) -> Detections:
     """Return the detections on every picture of a dataset, in batches as large as training's.
 
-    `progress` is called with the number of images done and of all; `cache` keeps the pictures for the next time.
+    `progress` is called with the number of images done and of all; `cache` keeps the pictures for the next time. With
+    `tiling`, large pictures are looked at in tiles, and not kept.
 
     Raises:
         AnnotationError: a picture is missing or damaged.
     """
+    if tiling is not None:
+        return _in_tiles(model, dataset, predict, progress, tiling)
     size, images = model.settings.batch, len(dataset.images)
 
     def placed(number: int) -> _Placed:
@@ -53,6 +60,25 @@ def detect_images(
     for batch in batches_ahead(placed, 0, -(-images // size), model.settings.loaders):
         found += model.found(predict(batch.pictures), batch.placements)
         sizes += [(one.width, one.height) for one in batch.placements]
+        if progress:
+            progress(len(found), images)
+    return detections_table(found, np.array(sizes, np.int64).reshape(-1, 2))
+
+
+def _in_tiles(
+    model: "PpnModel",
+    dataset: BoxDataset,
+    predict: Predict,
+    progress: Callable[[int, int], None] | None,
+    tiling: Tiling,
+) -> Detections:
+    images, read = len(dataset.images), functools.partial(dataset_picture, dataset)
+    found: list[Found] = []
+    sizes: list[tuple[int, int]] = []
+    # One thread: pictures worth tiles are large, and the network is what takes the time.
+    for picture in batches_ahead(read, 0, images, 1):
+        found.append(detect_tiled(model, picture, predict, tiling))
+        sizes.append((picture.shape[1], picture.shape[0]))
         if progress:
             progress(len(found), images)
     return detections_table(found, np.array(sizes, np.int64).reshape(-1, 2))

@@ -7,17 +7,22 @@ import numpy as np
 from annotations.errors import PpnlabError, UsageError
 from annotations.tables import BoxDataset, Detections
 from detector.detecting import detect_images
+from detector.tiling import Tiling
 from detector.weights import Predictor
 
 Progress = Callable[[int, int], None]
 
 
 def detect_splits(
-    predictor: Predictor, dataset: BoxDataset, splits: Sequence[str], progress: Progress | None = None
+    predictor: Predictor,
+    dataset: BoxDataset,
+    splits: Sequence[str],
+    progress: Progress | None = None,
+    tiling: Tiling | None = None,
 ) -> tuple[BoxDataset, Detections]:
     """Return the images of `splits` (none: all that have a split) and of val, and the detections on them.
 
-    val is always among them, for it chooses the score threshold.
+    val is always among them, for it chooses the score threshold. With `tiling`, large pictures are looked at in tiles.
 
     Raises:
         UsageError: a split has no images.
@@ -34,4 +39,4 @@ def detect_splits(
             raise UsageError(f"{dataset.root}: split {name} must hold images, got none")
     wanted = {*splits, "val"} if splits else {"train", "val", "test"}
     chosen = dataset.of_images(np.flatnonzero(np.isin(dataset.images.split, list(wanted))))
-    return chosen, detect_images(model, chosen, predictor.predict, progress)
+    return chosen, detect_images(model, chosen, predictor.predict, progress, tiling=tiling)

@@ -18,6 +18,8 @@ from annotations.pictures import SUFFIXES, read_picture, write_picture
 from annotations.tables import Detections, Images
 from annotations.whole import write_whole
 from detector.decoding import Found, detections_table
+from detector.tiled import detect_tiled
+from detector.tiling import Tiling
 from detector.weights import Predictor
 
 if TYPE_CHECKING:
@@ -84,12 +86,14 @@ def predict_files(
     output: Path,
     *,
     drawn_above: float | None,
+    tiling: Tiling | None = None,
     progress: Progress | None = None,
 ) -> Prediction:
     """Return the detections on picture files, and write images.csv and detections.csv into `output`.
 
     Where `drawn_above` is a score, each picture is also written to `output/images` with the detections from that score
-    on. A picture that cannot be read is left out and named in `faults`.
+    on. With `tiling`, large pictures are looked at in tiles. A picture that cannot be read is left out and named in
+    `faults`.
 
     Raises:
         AnnotationError: `output` cannot be written.
@@ -104,13 +108,19 @@ def predict_files(
             except AnnotationError as error:
                 faults.append(str(error))
             else:
-                found = predictor.model.detect([picture], predictor.predict)[0]
+                found = _detected(predictor, picture, tiling)
                 read.append((name, path, (picture.shape[1], picture.shape[0]), found))
                 if drawn_above is not None:
                     _draw(output, name, picture, found, predictor.model, drawn_above)
             if progress:
                 progress(number, len(files))
         return _written(read, output, predictor.model.classes, tuple(faults))
+
+
+def _detected(predictor: Predictor, picture: NDArray[np.uint8], tiling: Tiling | None) -> Found:
+    if tiling is None:
+        return predictor.model.detect([picture], predictor.predict)[0]
+    return detect_tiled(predictor.model, picture, predictor.predict, tiling)
 
 
 @contextlib.contextmanager

@@ -13,6 +13,7 @@ from annotations.tables import Boxes
 
 Scales = Literal["all", "whole", "tiles"]
 LEAST_TILE: Final = 32
+LEAST_OVERLAP: Final = 0.1
 MOST_OVERLAP: Final = 0.75
 _WORTH: Final = 1.5
 """A scale between the tiles' and the whole picture's is left out where the whole is not so many times larger."""
@@ -38,8 +39,9 @@ class Tiling:
     def __post_init__(self) -> None:
         if self.size and self.size < LEAST_TILE:
             raise UsageError(f"tiling: size must be at least {LEAST_TILE} pixels, got {self.size}")
-        if not 0 <= self.overlap <= MOST_OVERLAP:
-            raise UsageError(f"tiling: overlap must be 0 to {MOST_OVERLAP:g}, got {self.overlap:g}")
+        # Pieces are known by what they have in common: without any, an object on a seam would be found twice.
+        if not LEAST_OVERLAP <= self.overlap <= MOST_OVERLAP:
+            raise UsageError(f"tiling: overlap must be {LEAST_OVERLAP:g} to {MOST_OVERLAP:g}, got {self.overlap:g}")
 
 
 class Tile(NamedTuple):
