@@ -7,7 +7,7 @@ import numpy as np
 from keras import ops
 
 from detector.box_coding import Tensor, iou
-from detector.cells import Cells
+from detector.cells import SIZE_RATIO, Cells
 
 TOP_CELLS: Final = 10
 SCORE_POWER: Final = 0.5
@@ -15,11 +15,6 @@ IOU_POWER: Final = 6.0
 """Cells an object takes at most, and the powers of score and IoU in the alignment.
 
 Source: Feng et al. 2021, "TOOD", section 3.2 (alpha 1, beta 6, m 13); 0.5 and 10 as in the later YOLO implementations.
-"""
-SIZE_RATIO: Final = 3.0
-"""A level may answer for an object whose side is at most this many times larger or smaller than its prior box.
-
-Source: own measurement: without it neighbouring levels fire twice on large objects.
 """
 
 

@@ -16,6 +16,12 @@ Source: own measurement on QR codes; the published network's smallest priors (48
 match no object under 34 pixels.
 """
 
+SIZE_RATIO: Final = 3.0
+"""A level may answer for an object whose side is at most this many times larger or smaller than its prior box.
+
+Source: own measurement: without it neighbouring levels fire twice on large objects.
+"""
+
 LARGEST_LOG: Final = 6.0
 """Bound of a raw box output before `exp`, so that a wild network gives a large box and not an infinite one."""
 
