@@ -95,7 +95,7 @@ def joined(found: TileBoxes, parts: Sequence[Tile], iou_threshold: float) -> tup
     """Return the (K, 4) boxes of a picture from those of its tiles, and (K,) the row of each, class by class, by score.
 
     A box that an edge of its tile cuts gives way to the whole one that another tile has in its place. Where no tile
-    has it whole, the pieces are united; a piece that a tile around it does not know of is dropped. Of what is left,
+    has it whole, the pieces are united; what a tile around it does not know of is dropped. Of what is left,
     the surest of boxes of a class whose IoU is above `iou_threshold` stays; equal scores go by row.
     """
     frames = np.array([(p.left, p.top, p.left + p.width, p.top + p.height) for p in parts], np.int64).reshape(-1, 4)
@@ -118,14 +118,18 @@ def _without_pieces(found: TileBoxes, frames: NDArray[np.int64]) -> tuple[Boxes,
     whole_in = np.zeros(len(group), np.bool_)
     whole_in[group[~is_cut]] = True
     members = np.bincount(group, minlength=len(group))[group] if len(group) else group
-    alone = is_cut & (members == 1)
-    xyxy, alive, several = found.xyxy.copy(), np.logical_not(is_cut), np.zeros(len(is_cut), np.bool_)
-    alive[alone] = np.logical_not(_overseen(found.xyxy[alone], cut[alone], frames))
+    xyxy, pieces = found.xyxy.copy(), is_cut & (members == 1)
+    several = np.zeros(len(is_cut), np.bool_)
     for number in np.unique(group[is_cut & (members > 1) & ~whole_in[group]]):
         rows = np.flatnonzero(group == number)
         surest = rows[np.argmax(found.score[rows])]
         xyxy[surest] = [*found.xyxy[rows, :2].min(axis=0), *found.xyxy[rows, 2:].max(axis=0)]
-        alive[surest] = several[surest] = True
+        # A side of the whole is cut where the piece is that reaches farthest.
+        cut[surest] = (cut[rows] & (found.xyxy[rows] == xyxy[surest])).any(axis=0)
+        several[surest] = True
+    pieces |= several & cut.any(axis=1)
+    alive = np.logical_not(is_cut) | several
+    alive[pieces] = np.logical_not(_overseen(xyxy[pieces], cut[pieces], frames))
     return xyxy, alive, several
 
 
