@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from detector.budget import Budget
     from detector.loop import Watcher
     from detector.run_lock import Owner
+    from detector.tiling import Tiling
     from detector.training import Trained
     from evaluation.figures import Metrics, ScoreSettings
 
@@ -129,6 +130,22 @@ _device = [
 _weights = click.option(
     "--weights", type=click.Choice(["best", "last"]), default="best", show_default=True, help="Which weights."
 )
+_tiles = [
+    click.option(
+        "--tile", is_flag=True, help="Look at large pictures in overlapping tiles, for what is small in them."
+    ),
+    click.option(
+        "--tile-size",
+        type=click.IntRange(min=32),
+        metavar="N",
+        help="Width of a tile in the picture's pixels; implies --tile. [default: the network's input]",
+    ),
+    click.option(
+        "--tile-scales",
+        type=click.Choice(["all", "whole", "tiles"]),
+        help="Tiles and all halvings up to the whole picture, the whole picture too, or tiles only. [default: all]",
+    ),
+]
 _scoring = [
     click.option(
         "--preset",
@@ -604,6 +621,7 @@ def _device_settings(options: Mapping[str, Any]) -> dict[str, Any]:
     help="Print all settings with their meaning and default.",
 )
 @click.option("--plot-schedule", type=_PATH, metavar="FILE", help="Draw the learning rate (.png, .svg); no training.")
+@click.option("--show-samples", type=_PATH, metavar="FILE", help="Draw what it would learn from (.png); no training.")
 @_with(_device)
 @_with(_budget)
 @_json
@@ -614,13 +632,14 @@ def train(
     assignments: tuple[str, ...],
     resume_it: bool,
     plot_schedule: Path | None,
+    show_samples: Path | None,
     as_json: bool,
     **bounds: Any,  # noqa: ANN401
 ) -> None:
     """Train a detector on the train images of a dataset.
 
     Its val images choose the best checkpoint. Ctrl-C saves everything first; `ppnlab resume RUN` goes on. Only
-    --plot-schedule does without RUN, and without DATASET, whose number of images it then assumes.
+    --show-samples and --plot-schedule do without RUN, the latter without DATASET, whose number of images it assumes.
 
     \b
     Example:
@@ -633,6 +652,9 @@ def train(
     settings = family_defaults({**file, **given}).changed(file, str(config)).changed(given, "--set")
     if plot_schedule is not None:
         _plot(settings, dataset, plot_schedule, as_json)
+        return
+    if show_samples is not None and dataset is not None:
+        _show_samples(settings, dataset, show_samples, as_json)
         return
     if dataset is None or run is None:
         missing = "DATASET" if dataset is None else "RUN"
@@ -686,6 +708,14 @@ def _plot(settings: Any, dataset: Path | None, file: Path, as_json: bool) -> Non
     assumed = "" if dataset else "; steps of an epoch assumed, for no DATASET is given"
     values = {"schema": 1, "plot": str(file), "steps": course.total, "steps_per_epoch": course.per_epoch}
     _print_json_or(as_json, values, lambda: f"{told}{assumed}\nplot: {file}")
+
+
+def _show_samples(settings: Any, dataset: Path, file: Path, as_json: bool) -> None:  # noqa: ANN401
+    from detector.sample_sheet import draw_samples
+
+    drawn = draw_samples(dataset, settings, file)
+    values = {"schema": 1, "sheet": str(file), "samples": drawn}
+    _print_json_or(as_json, values, lambda: f"{drawn} training samples as the network sees them: {file}")
 
 
 class _Bounds(NamedTuple):
@@ -905,6 +935,7 @@ def devices(as_json: bool) -> None:
 )
 @click.option("--threshold", type=click.FloatRange(0, 1), default=0.3, show_default=True, help="Score to be drawn.")
 @_weights
+@_with(_tiles)
 @_with(_device)
 @_json
 def predict(
@@ -914,6 +945,9 @@ def predict(
     forms: tuple[str, ...],
     threshold: float,
     weights: str,
+    tile: bool,
+    tile_size: int | None,
+    tile_scales: Any,  # noqa: ANN401
     as_json: bool,
     **device: Any,  # noqa: ANN401
 ) -> None:
@@ -924,17 +958,19 @@ def predict(
     \b
     Example:
         ppnlab predict run photos/one.jpg more_photos -o found
+        ppnlab predict run panorama.tif --tile
     """
     from detector.predicting import picture_files, predict_files
     from detector.weights import load_predictor
 
+    tiling = _tiling(tile, tile_size, tile_scales)
     files, chosen = picture_files(images, output), _device_settings(device)
     _announce_network()
     predictor = load_predictor(run, weights, **chosen)
     _tell_damaged(predictor.damaged)
     drawn = threshold if not forms or "images" in forms else None
     with _counter("predicting") as progress:
-        done = predict_files(predictor, files, output, drawn_above=drawn, progress=progress)
+        done = predict_files(predictor, files, output, drawn_above=drawn, tiling=tiling, progress=progress)
     for fault in done.faults:
         click.echo(f"error: {fault}", err=True)
     sure = int((done.detections.score >= threshold).sum())
@@ -951,12 +987,21 @@ def predict(
     sys.exit(WITH_FINDINGS if done.faults else 0)
 
 
+def _tiling(tile: bool, size: int | None, scales: Any) -> "Tiling | None":  # noqa: ANN401
+    if not (tile or size or scales):
+        return None
+    from detector.tiling import Tiling
+
+    return Tiling(size=size or 0, scales=scales or "all")
+
+
 @main.command()
 @click.argument("run", type=_PATH)
 @click.option("--split", "splits", multiple=True, type=click.Choice(["train", "val", "test"]), help="[default: all]")
 @click.option("--output", "-o", type=_PATH, help="Where the report goes. [default: RUN/report]")
 @click.option("--data", type=_PATH, help="Where the dataset lies now.")
 @_weights
+@_with(_tiles)
 @_with(_device)
 @_with(_scoring)
 @_bins
@@ -967,6 +1012,9 @@ def evaluate(
     output: Path | None,
     data: Path | None,
     weights: str,
+    tile: bool,
+    tile_size: int | None,
+    tile_scales: Any,  # noqa: ANN401
     device: str | None,
     gpu_memory: str | None,
     as_json: bool,
@@ -982,7 +1030,8 @@ def evaluate(
     """
     settings = _score_settings(scoring)
     chosen = _device_settings({"device": device, "gpu_memory": gpu_memory})
-    metrics, page = _evaluate(run, splits, output or run / "report", data, weights, settings, **chosen)
+    tiling = _tiling(tile, tile_size, tile_scales)
+    metrics, page = _evaluate(run, splits, output or run / "report", data, weights, settings, tiling, **chosen)
     _print_metrics(metrics, page, as_json)
 
 
@@ -993,6 +1042,7 @@ def _evaluate(
     data: Path | None,
     weights: str,
     settings: "ScoreSettings",
+    tiling: "Tiling | None" = None,
     **device: Any,  # noqa: ANN401
 ) -> tuple["Metrics", Path]:
     from annotations.dataset import read_dataset
@@ -1016,7 +1066,7 @@ def _evaluate(
     _make(output)
     # val is always among them: it chooses the score threshold.
     with _counter("detecting") as progress:
-        dataset, detections = detect_splits(predictor, read_dataset(place), splits, progress)
+        dataset, detections = detect_splits(predictor, read_dataset(place), splits, progress, tiling)
     # First of all: whatever the report meets, `ppnlab score` can make it again from these.
     write_detections(output / "detections.csv", dataset.images, dataset.classes, detections)
     metrics = evaluate_splits(dataset, detections, settings, splits or None)

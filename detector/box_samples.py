@@ -29,7 +29,11 @@ Paste = Callable[[Sample, np.random.Generator], Sample]
 
 @dataclass(frozen=True)
 class BoxSamples:
-    """Batches of samples from `data`; a pure function of the step, called from several threads."""
+    """Batches of samples from `data`; a pure function of the step, called from several threads.
+
+    Raises:
+        UsageError, AnnotationError: what the settings draw or paste is not there.
+    """
 
     data: BoxDataset
     settings: Settings
@@ -50,9 +54,9 @@ class BoxSamples:
         object.__setattr__(self, "_truth", (truth.xyxy_rel[by_image], class_id[by_image]))
         object.__setattr__(self, "_first", first)
         object.__setattr__(self, "_weight", image_weights(self.data.images, self.settings.sampling))
-        bent = self.settings.augment and bends(self.settings)
-        object.__setattr__(self, "_outlines", Outlines(self.data) if bent else None)
-        object.__setattr__(self, "_pastes", _pastes(self.data, self.settings, self._picture))
+        changing = self.settings.augment
+        object.__setattr__(self, "_outlines", Outlines(self.data) if changing and bends(self.settings) else None)
+        object.__setattr__(self, "_pastes", _pastes(self.data, self.settings, self._picture) if changing else ())
         object.__setattr__(self, "_mosaics", mosaic_epochs(len(self.data.images), self.settings))
 
     def batch(self, step: int) -> list[Sample]:

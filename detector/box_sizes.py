@@ -16,7 +16,7 @@ SMALL: Final = 8.0
 _TOLD: Final = 0.01
 """Share of a class's boxes from which something about them is told."""
 _LARGEST: Final = 1024
-"""Input that is suggested at most; beyond, tiles cost less."""
+"""Input that is suggested at most, beside twice the present one; beyond, tiles cost less."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,5 +106,5 @@ def _larger_input(shorter: NDArray[np.float64], room: NDArray[np.float64], setti
     side, small = max(settings.input), shorter < SMALL
     useful = side * float(np.median(room[small]))
     wanted = side * SMALL / max(float(np.quantile(shorter[small], 0.25)), 1e-3)
-    chosen = math.ceil(min(wanted, useful, _LARGEST) / STRIDE_MULTIPLE) * STRIDE_MULTIPLE
+    chosen = math.ceil(min(wanted, useful, 2 * side, _LARGEST) / STRIDE_MULTIPLE) * STRIDE_MULTIPLE
     return chosen if chosen >= 1.1 * side else None

@@ -19,26 +19,31 @@ from annotations.dataset import read_dataset, table_hashes
 from annotations.errors import PpnlabError, UsageError
 from annotations.tables import BoxDataset
 from detector.backend import load_backend, use_device
+from detector.box_samples import BoxSamples
+from detector.box_sizes import box_sizes
 from detector.budget import Budget
-from detector.checkpoint import Progress, checkpoint_path, steps_saved, told_progress
+from detector.checkpoint import Progress, checkpoint_path, load_checkpoint, steps_saved, told_progress
+from detector.evidence_fitting import measured_rescoring
 from detector.order import steps_per_epoch
+from detector.part_knowledge import PartKnowledge, learnt, read_knowledge, write_knowledge
 from detector.picture_cache import picture_cache
 from detector.pretrained import weight_arrays
+from detector.rescoring import read_rescoring, write_rescoring
 from detector.run_directory import Run, create_run
-from detector.sampling import image_weights, sampling_text
+from detector.sampling import sampling_text
 from detector.settings import APPLICATIONS, Settings
 from detector.stopping import Interrupted
 from detector.stretch import course, on_data
 
 if TYPE_CHECKING:
-    from detector.loop import Watcher
-    from detector.ppn_family import Monitor
+    from detector.loop import Loop, Watcher
+    from detector.ppn_family import Monitor, PpnFamily
 
 RESUMABLE: Final = frozenset(
     {"epochs", "total_steps", "learning_rate", "schedule", "final_rate", "decay_rate", "decay_epochs", "cycle_epochs"}
     | {"cycle_factor", "patience", "kick", "kick_cap", "kick_floor", "early_stop", "momentum", "weight_decay"}
     | {"clip_norm", "ema", "accumulate", "skip_bad_steps", "save_every", "save_steps", "keep", "keep_every", "loaders"}
-    | {"sampling", "device", "gpu_memory", "cache", "cache_gb", "cache_folder"}
+    | {"rescore", "sampling", "device", "gpu_memory", "cache", "cache_gb", "cache_folder"}
 )
 """Settings that a resume may change; the others decide what the saved state, or its validation AP, means."""
 _PACKAGES: Final = ("ppnlab", "tensorflow", "keras", "numpy", "opencv-python-headless")
@@ -76,6 +81,8 @@ def start(
     _check_weights(settings)
     _check_use(data, settings)
     created = create_run(run, _config(dataset, run, settings, data, command))
+    for found in box_sizes(data.split("train"), settings):
+        watch.note(found.text(settings))
     with created.locked():
         return _train(created, data, settings, monitor, watch, "started", budget)
 
@@ -195,6 +202,7 @@ def _train(
     from detector.families import box_family
     from detector.loop import Loop
 
+    known = _known(run, data, watch)
     family = box_family(settings, data, monitor, picture_cache(settings, data.root, watch.note))
     if settings.sampling:
         watch.note(sampling_text(family.train.images, settings.sampling))
@@ -202,6 +210,8 @@ def _train(
     run.event(event, step=loop.progress.step, of=loop.course.total)
     try:
         done = loop.train()
+        if settings.rescore and known.places:
+            _rescore(run, family, loop, known)
     except Interrupted:
         raise
     except BaseException as error:
@@ -213,6 +223,32 @@ def _train(
         "finished", step=done.step, **({"early_stop": settings.early_stop} if done.step < loop.course.total else {})
     )
     return Trained(run, len(done.history), done.best_step, done.best_score)
+
+
+def _known(run: Run, data: BoxDataset, watch: "Watcher") -> PartKnowledge:
+    """Return what the run knows of objects and their parts; a run that does not know it yet learns and keeps it."""
+    if not data.parts:
+        return PartKnowledge()
+    known = read_knowledge(run.path)
+    if known is None:
+        known = learnt(data.split("train"))
+        write_knowledge(run.path, known)
+        for line in known.summary():
+            watch.note(line)
+    return known
+
+
+def _rescore(run: Run, family: "PpnFamily", loop: "Loop", known: PartKnowledge) -> None:
+    """Find out, once for the best weights, whether objects and parts can make each other surer, and keep it."""
+    best = loop.progress.best_step
+    if best is None or read_rescoring(run.path).step == best:
+        return
+    if best != loop.progress.step:
+        loop.trainer.load(load_checkpoint(checkpoint_path(run.checkpoints, best))[0])
+    rescoring = measured_rescoring(family, loop.trainer.predict, known, best)
+    write_rescoring(run.path, rescoring)
+    run.event("rescoring", step=best, classes=rescoring.to_json()["classes"])
+    loop.watch.note(f"parts and objects make each other surer: {rescoring.summary()}")
 
 
 def _training_data(place: Path) -> BoxDataset:
@@ -245,8 +281,8 @@ def _check_pictures(data: BoxDataset) -> None:
 
 
 def _check_use(data: BoxDataset, settings: Settings) -> None:
-    """Check that the machine has the device, and the images the names, that the settings want."""
-    image_weights(data.split("train").images, settings.sampling)
+    """Check that the machine has the device, and the data all that is drawn and pasted, that the settings want."""
+    BoxSamples(data.split("train"), settings)
     if settings.device.startswith("gpu"):
         use_device(settings.device, settings.gpu_memory)
 
@@ -258,6 +294,7 @@ def _config(place: Path, run: Path, settings: Settings, data: BoxDataset, comman
         "classes": list(data.classes),
         "parts": dict(data.parts),
         "dataset": _dataset_entry(place, run, data),
+        "box_sizes": [found.to_json() for found in box_sizes(data.split("train"), settings)],
         "versions": _versions(),
     }
 
