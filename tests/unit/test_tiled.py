@@ -23,6 +23,7 @@ class White:
     def __init__(self) -> None:
         self.settings = Settings(input=INPUT, batch=4, nms_iou=0.5)
         self.object_of = {1: 0}
+        self.densities: dict[int, Any] = {}
         self.batches: list[int] = []
 
     def predict(self, pictures: NDArray[Any]) -> dict[str, NDArray[Any]]:
