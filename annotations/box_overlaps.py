@@ -44,6 +44,15 @@ def share_inside(inner: Boxes, outer: Boxes) -> NDArray[np.float64]:
     return np.asarray(_intersection(inner, outer) / area)
 
 
+def iou(a: Boxes, b: Boxes) -> NDArray[np.float64]:
+    """Return the (N, M) IoU of boxes (N, 4) and (M, 4); boxes without area, or inside out, overlap with nothing."""
+    sides_a, sides_b = (np.maximum(boxes[:, 2:] - boxes[:, :2], 0) for boxes in (a, b))
+    low, high = np.maximum(a[:, None, :2], b[None, :, :2]), np.minimum(a[:, None, 2:], b[None, :, 2:])
+    overlap = np.maximum(high - low, 0).prod(axis=2)
+    union = sides_a.prod(axis=1)[:, None] + sides_b.prod(axis=1) - overlap
+    return np.asarray(overlap / np.where(overlap > 0, union, 1.0))
+
+
 def _intersection(a: Boxes, b: Boxes) -> NDArray[np.float64]:
     width = np.minimum(a[:, 2], b[:, 2]) - np.maximum(a[:, 0], b[:, 0])
     height = np.minimum(a[:, 3], b[:, 3]) - np.maximum(a[:, 1], b[:, 1])

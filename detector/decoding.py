@@ -11,6 +11,7 @@ from annotations.tables import Boxes, Detections
 from detector.cells import LARGEST_LOG, Cells
 from detector.letterbox import Placement
 from detector.parents import parents
+from detector.part_layout import Density
 from detector.settings import Settings
 from detector.suppression import keep_surest
 
@@ -60,11 +61,15 @@ def _of_class(branch: Branch, boxes: Boxes, column: int, settings: Settings) -> 
 
 
 def decode_image(
-    branches: list[Branch], placement: Placement, object_class_of: Mapping[int, int], settings: Settings
+    branches: list[Branch],
+    placement: Placement,
+    object_class_of: Mapping[int, int],
+    settings: Settings,
+    densities: Mapping[int, Density] | None = None,
 ) -> Found:
     """Return the detections of one image, class after class, each class's surest first.
 
-    Boxes are cut at the picture's edges; one that has no area there is dropped.
+    Boxes are cut at the picture's edges; one that has no area there is dropped. For `densities`, see `parents`.
     """
     scores, all_boxes, classes = [np.zeros(0)], [np.zeros((0, 4))], [np.zeros(0, np.int64)]
     edge = np.array([placement.width, placement.height] * 2, np.float64)
@@ -76,7 +81,7 @@ def decode_image(
             all_boxes.append(found)
             classes.append(np.full(len(score), class_id, np.int64))
     xyxy, score, class_id = np.concatenate(all_boxes), np.concatenate(scores), np.concatenate(classes)
-    return Found(class_id, score, xyxy, parents(class_id, score, xyxy, object_class_of))
+    return Found(class_id, score, xyxy, parents(class_id, score, xyxy, object_class_of, densities))
 
 
 def detections_table(found: list[Found], sizes: NDArray[Any]) -> Detections:

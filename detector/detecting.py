@@ -58,7 +58,7 @@ def detect_images(
     found: list[Found] = []
     sizes: list[tuple[int, int]] = []
     for batch in batches_ahead(placed, 0, -(-images // size), model.settings.loaders):
-        found += model.found(predict(batch.pictures), batch.placements)
+        found += map(model.judged, model.found(predict(batch.pictures), batch.placements))
         sizes += [(one.width, one.height) for one in batch.placements]
         if progress:
             progress(len(found), images)
@@ -77,7 +77,7 @@ def _in_tiles(
     sizes: list[tuple[int, int]] = []
     # One thread: pictures worth tiles are large, and the network is what takes the time.
     for picture in batches_ahead(read, 0, images, 1):
-        found.append(detect_tiled(model, picture, predict, tiling))
+        found.append(model.judged(detect_tiled(model, picture, predict, tiling)))
         sizes.append((picture.shape[1], picture.shape[0]))
         if progress:
             progress(len(found), images)

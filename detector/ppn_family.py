@@ -18,8 +18,11 @@ from detector.detecting import detect_images
 from detector.family import Batch, Loss, Outputs, Predict, Scores, Tensor
 from detector.letterbox import Placement, letterbox, place
 from detector.losses import branch_losses
+from detector.part_knowledge import PartKnowledge
+from detector.part_layout import Density
 from detector.picture_cache import NoCache, PictureCache
 from detector.ppn import build_ppn, geometry
+from detector.rescoring import Rescoring, rescored
 from detector.settings import Settings
 from detector.trunks import pretrained_trunk
 
@@ -28,11 +31,16 @@ Monitor = Callable[[BoxDataset, Detections], Scores]
 
 @dataclass(frozen=True)
 class PpnModel:
-    """The network's side of the family: what classes it tells apart, how it is built, and what its outputs mean."""
+    """The network's side of the family: what classes it tells apart, how it is built, and what its outputs mean.
+
+    `known` is what is known of objects and their parts, and `rescoring` how far they make each other surer.
+    """
 
     settings: Settings
     classes: tuple[str, ...]
     parts: Mapping[str, str]
+    known: PartKnowledge = field(default_factory=PartKnowledge)
+    rescoring: Rescoring = field(default_factory=Rescoring)
 
     @property
     def object_class_ids(self) -> NDArray[np.int64]:
@@ -66,10 +74,19 @@ class PpnModel:
         """Return the class id of its object by the class id of each part."""
         return {self.classes.index(part): self.classes.index(whole) for part, whole in self.parts.items()}
 
+    @property
+    def densities(self) -> dict[int, Density]:
+        """Return by the class id of each part where such parts are, as far as it is known."""
+        return {self.classes.index(part): density for part, density in self.known.densities.items()}
+
+    def judged(self, found: Found) -> Found:
+        """Return the detections of a whole picture with the scores that objects and parts give each other."""
+        return rescored(found, self.classes, self.known, self.rescoring)
+
     def found(self, outputs: Outputs, placements: Sequence[Placement]) -> list[Found]:
         """Return what the network's outputs say of each picture that was put into its input so."""
         return [
-            decode_image(self._branches(outputs, row), at, self.object_of, self.settings)
+            decode_image(self._branches(outputs, row), at, self.object_of, self.settings, self.densities)
             for row, at in enumerate(placements)
         ]
 

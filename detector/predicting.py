@@ -118,9 +118,10 @@ def predict_files(
 
 
 def _detected(predictor: Predictor, picture: NDArray[np.uint8], tiling: Tiling | None) -> Found:
+    model, predict = predictor.model, predictor.predict
     if tiling is None:
-        return predictor.model.detect([picture], predictor.predict)[0]
-    return detect_tiled(predictor.model, picture, predictor.predict, tiling)
+        return model.judged(model.detect([picture], predict)[0])
+    return model.judged(detect_tiled(model, picture, predict, tiling))
 
 
 @contextlib.contextmanager

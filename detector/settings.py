@@ -100,6 +100,9 @@ class Settings:
     score_floor: float = _setting(0.03, "detections below this score are not kept", 0.0, 1.0)
     nms_iou: float = _setting(0.5, "IoU above which the less sure of two detections of a class is dropped", 0.0, 1.0)
     max_detections: int = _setting(300, "most detections of a class in an image", 1)
+    rescore: bool = _setting(
+        True, "let parts make their object surer, and objects their parts, for classes where that raises the val AP"
+    )
     skip_bad_steps: int = _setting(0, "updates in a row that may be passed over for a loss that is not finite", 0)
     save_every: int = _setting(1, "epochs from one checkpoint to the next", 1)
     save_steps: int = _setting(0, "steps from one checkpoint to the next within an epoch; 0: none", 0)

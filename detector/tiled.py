@@ -29,7 +29,7 @@ def detect_tiled(model: "PpnModel", picture: NDArray[np.uint8], predict: Predict
         return found[0]
     xyxy, rows = joined(_in_picture(found, parts), parts, model.settings.nms_iou)
     class_id, score = (np.concatenate([getattr(one, name) for one in found])[rows] for name in ("class_id", "score"))
-    return Found(class_id, score, xyxy, parents(class_id, score, xyxy, model.object_of))
+    return Found(class_id, score, xyxy, parents(class_id, score, xyxy, model.object_of, model.densities))
 
 
 def _detected(model: "PpnModel", picture: NDArray[np.uint8], predict: Predict, parts: list[Tile]) -> list[Found]:

@@ -8,6 +8,7 @@ from typing import Final, Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from annotations.box_overlaps import iou
 from annotations.errors import UsageError
 from annotations.tables import Boxes
 
@@ -164,7 +165,7 @@ def _groups(found: TileBoxes, frames: NDArray[np.int64], is_cut: NDArray[np.bool
 
     for ours, theirs, common in _meeting(found.xyxy, found.tile, frames):
         a, b = (np.clip(found.xyxy[rows], np.tile(common[:2], 2), np.tile(common[2:], 2)) for rows in (ours, theirs))
-        same = _iou(a, b) >= _AGREE
+        same = iou(a, b) >= _AGREE
         same &= found.class_id[ours][:, None] == found.class_id[theirs]
         same &= is_cut[ours][:, None] | is_cut[theirs]
         for one, other in zip(*(index.tolist() for index in np.nonzero(same)), strict=True):
@@ -196,15 +197,6 @@ def _within(rows: NDArray[np.int64], xyxy: Boxes, frame: NDArray[np.int64]) -> N
     return rows[(boxes[:, :2] < frame[2:]).all(axis=1) & (boxes[:, 2:] > frame[:2]).all(axis=1)]
 
 
-def _iou(a: Boxes, b: Boxes) -> NDArray[np.float64]:
-    """Return the (N, M) IoU of boxes (N, 4) and (M, 4); boxes without area, or inside out, overlap with nothing."""
-    sides_a, sides_b = (np.maximum(boxes[:, 2:] - boxes[:, :2], 0) for boxes in (a, b))
-    low, high = np.maximum(a[:, None, :2], b[None, :, :2]), np.minimum(a[:, None, 2:], b[None, :, 2:])
-    overlap = np.maximum(high - low, 0).prod(axis=2)
-    union = sides_a.prod(axis=1)[:, None] + sides_b.prod(axis=1) - overlap
-    return np.asarray(overlap / np.where(overlap > 0, union, 1.0))
-
-
 def _surest(
     found: TileBoxes, frames: NDArray[np.int64], alive: NDArray[np.bool_], iou_threshold: float
 ) -> NDArray[np.int64]:
@@ -214,7 +206,7 @@ def _surest(
     united = rows[found.tile[rows] == len(frames) - 1]
     pairs = [(rows[ours], rows[theirs]) for ours, theirs, _ in _meeting(found.xyxy[rows], found.tile[rows], frames)]
     for ours, theirs in [*pairs, (united, united)]:
-        near = _iou(found.xyxy[ours], found.xyxy[theirs]) > iou_threshold
+        near = iou(found.xyxy[ours], found.xyxy[theirs]) > iou_threshold
         near &= (found.class_id[ours][:, None] == found.class_id[theirs]) & (ours[:, None] != theirs)
         for one, other in zip(*(index.tolist() for index in np.nonzero(near)), strict=True):
             rivals.setdefault(int(ours[one]), []).append(int(theirs[other]))

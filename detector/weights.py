@@ -1,12 +1,14 @@
 """A trained run's averaged weights, ready to predict with."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from annotations.errors import PpnlabError
 from detector.backend import load_backend
 from detector.checkpoint import checkpoint_path, load_checkpoint, newest_checkpoint
+from detector.part_knowledge import PartKnowledge, read_knowledge
+from detector.rescoring import Rescoring, read_rescoring
 from detector.run_directory import Run
 from detector.training import settings_of
 
@@ -55,7 +57,10 @@ def load_predictor(path: Path, which: str, device: str = "auto", gpu_memory: flo
     from detector.engine import assign_arrays, averaged_variables, configure, prediction_step
     from detector.families import box_model
 
-    model = box_model(settings_of(config), tuple(config["classes"]), config["parts"])
+    settings = settings_of(config)
+    rescoring = read_rescoring(path) if settings.rescore else Rescoring()
+    known = read_knowledge(path) or PartKnowledge()
+    model = replace(box_model(settings, tuple(config["classes"]), config["parts"]), known=known, rescoring=rescoring)
     configure(model.settings.threads, deterministic=model.settings.deterministic, device=device, gpu_memory=gpu_memory)
     network = model.build(pretrained=False)
     assign_arrays(averaged_variables(network), {k: v for k, v in arrays.items() if k.startswith("averaged/")})

@@ -1,0 +1,164 @@
+"""How far objects and their parts make each other surer: scores after the parts have been given to objects.
+
+The log odds of a detection grow by `weight` times its evidence, and move by `offset`, both of its class. An object's
+evidence is how much of what it should have was found: the sum of its parts' scores over their usual number, at most 1.
+A part's is the score of its object, and 0 for an orphan. Weights are 0 or more: what fits never makes less sure.
+
+Offset and weight are fitted on the training images, and used for a class only where they raise its AP on the validation
+images, whose scores they were not fitted on (`evidence_fitting`).
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from annotations.errors import PpnlabError
+from annotations.tables import NO_PARENT
+from annotations.whole import write_whole
+from detector.part_knowledge import PartKnowledge
+
+if TYPE_CHECKING:
+    from detector.decoding import Found
+
+FILE: Final = "rescoring.json"
+SCHEMA: Final = 1
+_SUREST: Final = 1e-6
+"""Scores nearer to 0 or 1 than this count as if they were not: log odds must be finite."""
+
+
+class Gain(NamedTuple):
+    """What the parts' evidence is worth for a class: on the log odds, and in AP on the validation images."""
+
+    offset: float
+    weight: float
+    ap_before: float | None = None
+    ap_after: float | None = None
+
+    @property
+    def helps(self) -> bool:
+        """Return whether the AP rises."""
+        return self.ap_before is not None and self.ap_after is not None and self.ap_after > self.ap_before
+
+
+@dataclass(frozen=True)
+class Rescoring:
+    """The gains by class; `step` is that of the weights that they were fitted with, `used` the classes they are for."""
+
+    step: int = 0
+    classes: Mapping[str, Gain] = field(default_factory=dict)
+
+    @property
+    def used(self) -> dict[str, Gain]:
+        """Return the gains of the classes for which re-scoring is on."""
+        return {name: gain for name, gain in self.classes.items() if gain.helps}
+
+    def summary(self) -> str:
+        """Return what it is worth, for people."""
+        told = [
+            f"{name} {'on' if gain.helps else 'off'} (val AP {gain.ap_before:.4f} -> {gain.ap_after:.4f})"
+            for name, gain in self.classes.items()
+            if gain.ap_before is not None and gain.ap_after is not None
+        ]
+        return ", ".join(told) or "off"
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the gains as rescoring.json holds them."""
+        return {
+            "schema": SCHEMA,
+            "step": self.step,
+            "classes": {name: {**gain._asdict(), "on": gain.helps} for name, gain in self.classes.items()},
+        }
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> Self:
+        """Return the re-scoring that `to_json` gave.
+
+        Raises:
+            KeyError, TypeError, ValueError: `values` are others.
+        """
+        if values["schema"] != SCHEMA:
+            raise ValueError(f"schema must be {SCHEMA}, got {values['schema']!r}")
+        gains = {str(n): Gain(*(_number(gain[f]) for f in Gain._fields)) for n, gain in values["classes"].items()}  # type: ignore[arg-type]
+        for name, gain in gains.items():
+            if gain.offset is None or gain.weight is None or gain.weight < 0:
+                raise ValueError(f"{name}: weight must be 0 or more, got {gain.weight}")
+        return cls(int(values["step"]), gains)
+
+
+def _number(value: Any) -> float | None:  # noqa: ANN401
+    number = None if value is None else float(value)
+    if number is not None and not np.isfinite(number):
+        raise ValueError(f"numbers must be finite, got {number}")
+    return number
+
+
+def log_odds(score: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return (N,) the log odds of scores (N,), those of 0 and 1 finite."""
+    sure = np.clip(score, _SUREST, 1 - _SUREST)
+    return np.asarray(np.log(sure / (1 - sure)))
+
+
+def evidence(found: "Found", classes: Sequence[str], known: PartKnowledge) -> NDArray[np.float64]:
+    """Return (N,) in [0, 1] what each detection's parts, or its object, say for it; 0 where it has and is none."""
+    result = np.zeros(len(found.score))
+    held = found.parent != NO_PARENT
+    owner = found.parent[held]
+    result[held] = found.score[owner]
+    sums = np.zeros(len(found.score))
+    np.add.at(sums, owner, found.score[held])
+    for class_id, name in enumerate(classes):
+        expected = sum(known.expected(name).values())
+        if expected:
+            mine = found.class_id == class_id
+            result[mine] = np.minimum(sums[mine] / expected, 1.0)
+    return result
+
+
+def rescored(found: "Found", classes: Sequence[str], known: PartKnowledge, rescoring: Rescoring) -> "Found":
+    """Return the detections of a picture with their new scores; boxes, parents and order stay."""
+    gains = rescoring.used
+    if not gains or not len(found.score):
+        return found
+    offset, weight = (
+        np.array([getattr(gains.get(name), field, 0.0) for name in classes]) for field in Gain._fields[:2]
+    )
+    grown = log_odds(found.score) + offset[found.class_id] + weight[found.class_id] * evidence(found, classes, known)
+    changed = np.isin(found.class_id, [row for row, name in enumerate(classes) if name in gains])
+    return replace(found, score=np.where(changed, 1 / (1 + np.exp(-grown)), found.score))
+
+
+def write_rescoring(run: Path, rescoring: Rescoring) -> None:
+    """Write rescoring.json into a run's directory, whole.
+
+    Raises:
+        PpnlabError: it cannot be written.
+    """
+    try:
+        write_whole(run / FILE, json.dumps(rescoring.to_json(), indent=1) + "\n")
+    except OSError as error:
+        raise PpnlabError(f"{run / FILE}: file must be writable, got {error.strerror or error}") from error
+
+
+def read_rescoring(run: Path) -> Rescoring:
+    """Return a run's re-scoring; one that has none, for it is not finished, re-scores nothing.
+
+    Raises:
+        PpnlabError: the file is damaged, or of a newer version.
+    """
+    file = run / FILE
+    try:
+        return Rescoring.from_json(json.loads(file.read_text(encoding="utf-8")))
+    except FileNotFoundError:
+        return Rescoring()
+    except OSError as error:
+        raise PpnlabError(f"{file}: file must be readable, got {error.strerror or error}") from error
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise PpnlabError(
+            f"{file}: re-scoring must be as `ppnlab train` wrote it, got {error}; without the file, scores stay as "
+            "the network gives them"
+        ) from error
