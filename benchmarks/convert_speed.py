@@ -5,9 +5,10 @@ least 4 times less than dataflow-cv, 7 times less than globox, 10 times less tha
 loop for files with 1 MB of imageData. Less than 1.5 KB of memory a box. Two processes: 1.6 times faster by the clock,
 on a machine with nothing else to do.
 
-Measured on 22 November 2026 (two shared, busy cores; medians of 3): 2.2 and 3.0 times the loop; 4.3, 7.4 and 14 times
-less than the three; 0.7 times the loop with imageData; 447 bytes a box for 1,000,000 boxes. Two processes were not
-measured: the machine was never quiet.
+Measured on 23 November 2026 (two shared, busy cores; medians of 3): 1.6 and 2.1 times the loop; 4.6, 8.2 and 16.6 times
+less than the three; 1.0 times the loop with imageData. With nothing else running (medians of 5): 1.8, 2.6 and 0.9 times
+the loop; two processes 1.33, 1.59 and 1.28 times faster in three runs, and not 1.6: finding the files, making the
+tables and sending half of the boxes from one process to the other take 0.45 of 1.1 seconds.
 
 Measured is the whole conversion, from finding the files to the box dataset on the disk; the others write COCO, or only
 read where they write nothing of the kind. Imports are not counted, for nobody. Every measurement is a process of its
