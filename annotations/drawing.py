@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from annotations.palette import COLOURS, Colour
 
-__all__ = ["COLOURS", "draw_boxes"]
+__all__ = ["COLOURS", "draw_boxes", "draw_outline"]
 
 
 def draw_boxes(
@@ -33,6 +33,15 @@ def draw_boxes(
         if not thin[row]:
             _draw_text(canvas, texts[row], left, top, colours[row], line)
     return canvas
+
+
+def draw_outline(picture: NDArray[np.uint8], corners: NDArray[np.float64], colour: Colour) -> None:
+    """Draw a quadrilateral, corners (4, 2) in pixels, into a picture, its first side (the upper one, say) thicker."""
+    line = max(1, round(max(picture.shape[:2]) / 400))
+    # OpenCV takes 16 fractional bits less than 32: sixteenths of pixels, and nothing far outside.
+    points = np.rint(np.clip(corners, -1e4, 1e5) * 16).astype(np.int32)
+    cv2.polylines(picture, [points.reshape(-1, 1, 2)], True, colour, line, cv2.LINE_AA, 4)
+    cv2.polylines(picture, [points[:2].reshape(-1, 1, 2)], False, colour, 3 * line, cv2.LINE_AA, 4)
 
 
 def _draw_text(canvas: NDArray[Any], text: str, left: int, top: int, colour: Colour, line: int) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from annotations.tables import Boxes, Detections
+from annotations.tables import NO_PARENT, Boxes, Detections, Images, pixels
 from detector.cells import LARGEST_LOG, Cells
 from detector.letterbox import Placement
 from detector.parents import parents
@@ -100,3 +100,18 @@ def detections_table(found: list[Found], sizes: NDArray[Any]) -> Detections:
         score=np.concatenate([np.zeros(0), *(item.score for item in found)]),
         xyxy_rel=xyxy / np.tile(np.asarray(sizes, np.float64), 2).reshape(-1, 4)[image_row],
     )
+
+
+def found_by_image(images: Images, detections: Detections) -> list[tuple[NDArray[np.int64], Found]]:
+    """Return for each image the rows of its detections, and these with their parents: what `detections_table` joins."""
+    order = np.argsort(detections.image_row, kind="stable")
+    ends = np.searchsorted(detections.image_row[order], np.arange(len(images) + 1))
+    xyxy = pixels(images, detections.image_row, detections.xyxy_rel)
+    found = []
+    for image in range(len(images)):
+        rows = order[ends[image] : ends[image + 1]]
+        place = {object_id: row for row, object_id in enumerate(detections.object_id[rows].tolist())}
+        parent = [place.get(parent, NO_PARENT) for parent in detections.parent_id[rows].tolist()]
+        own = Found(detections.class_id[rows], detections.score[rows], xyxy[rows], np.array(parent, np.int64))
+        found.append((rows, own))
+    return found

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from annotations.box_overlaps import iou
-from annotations.tables import NO_PARENT, BoxDataset, Detections, pixels
-from detector.decoding import Found
+from annotations.tables import BoxDataset, Detections, pixels
+from detector.decoding import Found, found_by_image
 from detector.detecting import detect_images
 from detector.part_knowledge import PartKnowledge
 from detector.rescoring import Gain, Rescoring, evidence, log_odds, rescored
@@ -49,19 +49,6 @@ def fitting_images(dataset: BoxDataset) -> NDArray[np.int64]:
     return rows[np.unique(np.linspace(0, len(rows) - 1, min(MOST_IMAGES, len(rows))).round().astype(np.int64))]
 
 
-def by_image(detections: Detections, dataset: BoxDataset) -> list[Found]:
-    """Return the detections of each image of a dataset; parents are rows of the image's own, boxes are in pixels."""
-    xyxy = pixels(dataset.images, detections.image_row, detections.xyxy_rel)
-    row_of = {int(object_id): row for row, object_id in enumerate(detections.object_id)}
-    parent = np.array([row_of.get(int(p), NO_PARENT) for p in detections.parent_id], np.int64)
-    found = []
-    for image in range(len(dataset.images)):
-        rows = np.flatnonzero(detections.image_row == image)
-        own = np.where(parent[rows] >= 0, np.searchsorted(rows, parent[rows]), NO_PARENT)
-        found.append(Found(detections.class_id[rows], detections.score[rows], xyxy[rows], own))
-    return found
-
-
 def goodness(found: Found, truth_class: NDArray[np.int64], truth: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return (N,) the share of IoUs at which each detection hits truth, of boxes (M, 4) and (M,) classes.
 
@@ -89,7 +76,7 @@ def fitted(
         dataset.images, dataset.annotations.image_row, dataset.annotations.xyxy_rel
     )  # fmt: skip
     rows: list[tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]] = []
-    for image, found in enumerate(by_image(detections, dataset)):
+    for image, (_, found) in enumerate(found_by_image(dataset.images, detections)):
         own = np.flatnonzero(truth.image_row == image)
         good = goodness(found, truth.class_id[own], boxes[own])
         rows.append((found.class_id, log_odds(found.score), evidence(found, dataset.classes, known), good))
@@ -142,6 +129,6 @@ def rescored_table(
 ) -> Detections:
     """Return the detections of a dataset's images with their new scores."""
     score = detections.score.copy()
-    for image, found in enumerate(by_image(detections, dataset)):
-        score[detections.image_row == image] = rescored(found, dataset.classes, known, rescoring).score
+    for rows, found in found_by_image(dataset.images, detections):
+        score[rows] = rescored(found, dataset.classes, known, rescoring).score
     return replace(detections, score=score)

@@ -94,9 +94,9 @@ class Pose:
     """How an object lies in the picture.
 
     `homography` (3, 3) takes the unit square, upper left (0, 0) and lower right (1, 1), to the outline in the picture's
-    pixels; `corners` (4, 2) are the outline's, clockwise on the screen from the object's own upper left; `turn` is the angle in degrees, -180 to 180, clockwise on the screen, of its upper edge; `parts` are those
-    it was worked out from; `error` is the root mean square distance of centres and edges to what the pose says, in
-    sizes of the object.
+    pixels; `corners` (4, 2) are the outline's, clockwise on the screen from the object's own upper left. `turn` is the
+    angle in degrees, -180 to 180, clockwise on the screen, of its upper edge; `parts` says from how many it was worked
+    out; `error` is the root mean square distance of centres and edges to what the pose says, in sizes of the object.
     """
 
     homography: Array

@@ -5,19 +5,20 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from annotations.dataset import images_text
 from annotations.detections import write_detections
-from annotations.drawing import COLOURS, draw_boxes
+from annotations.drawing import COLOURS, draw_boxes, draw_outline
 from annotations.errors import AnnotationError, PpnlabError
 from annotations.pictures import SUFFIXES, read_picture, write_picture
 from annotations.tables import Detections, Images
 from annotations.whole import write_whole
 from detector.decoding import Found, detections_table
+from detector.objects_table import objects_table, wholes, write_objects
 from detector.tiled import detect_tiled
 from detector.tiling import Tiling
 from detector.weights import Predictor
@@ -26,15 +27,22 @@ if TYPE_CHECKING:
     from detector.ppn_family import PpnModel
 
 Progress = Callable[[int, int], None]
+SURE: Final = 0.3
+"""Score from which on a detection is shown and counted, unless another is asked for."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Prediction:
-    """The pictures that could be read, what was found in them, and what was wrong with the others."""
+    """The pictures that could be read, what was found in them, and what was wrong with the others.
+
+    `incomplete` of the `objects` that are sure lack a part that they should have; both are 0 for a run without parts.
+    """
 
     images: Images
     detections: Detections
     faults: tuple[str, ...]
+    objects: int = 0
+    incomplete: int = 0
 
 
 def picture_files(places: Iterable[Path], output: Path) -> list[Path]:
@@ -86,13 +94,15 @@ def predict_files(
     output: Path,
     *,
     drawn_above: float | None,
+    sure_from: float = SURE,
     tiling: Tiling | None = None,
     progress: Progress | None = None,
 ) -> Prediction:
     """Return the detections on picture files, and write images.csv and detections.csv into `output`.
 
-    Where `drawn_above` is a score, each picture is also written to `output/images` with the detections from that score
-    on. With `tiling`, large pictures are looked at in tiles. A picture that cannot be read is left out and named in
+    A run with parts gives objects.csv too, with the objects and parts from the score `sure_from` on. Where
+    `drawn_above` is a score, each picture is also written to `output/images` with the detections from that score on.
+    With `tiling`, large pictures are looked at in tiles. A picture that cannot be read is left out and named in
     `faults`.
 
     Raises:
@@ -114,7 +124,7 @@ def predict_files(
                     _draw(output, name, picture, found, predictor.model, drawn_above)
             if progress:
                 progress(number, len(files))
-        return _written(read, output, predictor.model.classes, tuple(faults))
+        return _written(read, output, predictor.model, tuple(faults), sure_from)
 
 
 def _detected(predictor: Predictor, picture: NDArray[np.uint8], tiling: Tiling | None) -> Found:
@@ -134,14 +144,22 @@ def _writing(output: Path) -> Iterator[None]:
 
 
 def _written(
-    read: list[tuple[str, Path, tuple[int, int], Found]], output: Path, classes: Sequence[str], faults: tuple[str, ...]
+    read: list[tuple[str, Path, tuple[int, int], Found]],
+    output: Path,
+    model: "PpnModel",
+    faults: tuple[str, ...],
+    sure_from: float,
 ) -> Prediction:
     size = np.array([item[2] for item in read], np.int64).reshape(-1, 2)
     images = _table([item[1] for item in read], [item[0] for item in read], size, output)
     detections = detections_table([item[3] for item in read], size)
     write_whole(output / "images.csv", images_text(images))
-    write_detections(output / "detections.csv", images, classes, detections)
-    return Prediction(images, detections, faults)
+    write_detections(output / "detections.csv", images, model.classes, detections)
+    if not model.parts:
+        return Prediction(images, detections, faults)
+    table = objects_table(model, images, detections, sure_from)
+    write_objects(output / "objects.csv", table)
+    return Prediction(images, detections, faults, table.objects, table.incomplete)
 
 
 def _table(files: list[Path], names: list[str], size: NDArray[np.int64], output: Path) -> Images:
@@ -155,9 +173,18 @@ def _draw(
 ) -> None:
     rows = np.flatnonzero(found.score >= drawn_above)
     class_id = found.class_id[rows]
-    texts = [f"{model.classes[c]} {s:.2f}" for c, s in zip(class_id, found.score[rows], strict=True)]
+    size, least = (picture.shape[1], picture.shape[0]), np.full(len(model.classes), drawn_above)
+    objects = wholes(model, found, size, least)
+    missing = {one.row: f", lacks {one.words()}" for one in objects if one.missing}
+    texts = [
+        f"{model.classes[found.class_id[row]]} {found.score[row]:.2f}{missing.get(row, '')}" for row in rows.tolist()
+    ]
     colours = [COLOURS[c % len(COLOURS)] for c in class_id]
     thin = [model.classes[c] in model.parts for c in class_id]
     path = output / "images" / f"{name}.jpg"
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_picture(path, draw_boxes(picture, found.xyxy[rows], texts, colours, thin))
+    drawn = draw_boxes(picture, found.xyxy[rows], texts, colours, thin)
+    for one in objects:
+        if one.pose is not None:
+            draw_outline(drawn, one.pose.corners, COLOURS[found.class_id[one.row] % len(COLOURS)])
+    write_picture(path, drawn)
