@@ -41,8 +41,8 @@ def log_odds(logits: NDArray[np.float32]) -> NDArray[np.float64]:
 class ClassicModel(PpnModel):
     """The published network's side of the family."""
 
-    def build(self, *, pretrained: bool) -> keras.Model:
-        """Return the network; `pretrained` loads the trunk's weights that the settings name."""
+    def network(self, *, pretrained: bool) -> keras.Model:
+        """Return the network with first weights at random, but for the trunk's where it is `pretrained`."""
         trunk = self._trunk(load=pretrained)
         return build_classic(trunk, len(self.object_class_ids), len(self.part_class_ids))
 

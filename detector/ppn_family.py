@@ -24,6 +24,7 @@ from detector.picture_cache import NoCache, PictureCache
 from detector.ppn import build_ppn, geometry
 from detector.rescoring import Rescoring, rescored
 from detector.settings import Settings
+from detector.starting_weights import load_fitting, names_a_run, read_source
 from detector.trunks import pretrained_trunk
 
 Monitor = Callable[[BoxDataset, Detections], Scores]
@@ -58,7 +59,15 @@ class PpnModel:
         return {name: class_ids for name, class_ids in branches.items() if class_ids.size}
 
     def build(self, *, pretrained: bool) -> keras.Model:
-        """Return the network; `pretrained` loads the trunk's weights that the settings name."""
+        """Return the network; `pretrained` loads the weights that the settings name: a trunk's, or those of a run."""
+        of_run = pretrained and names_a_run(self.settings.weights)
+        network = self.network(pretrained=pretrained and not of_run)
+        if of_run:
+            load_fitting(network, read_source(self.settings.weights, self.settings), self.classes, self.parts)
+        return network
+
+    def network(self, *, pretrained: bool) -> keras.Model:
+        """Return the network with first weights at random, but for the trunk's where it is `pretrained`."""
         trunk = pretrained_trunk(self.settings, load=pretrained)
         return build_ppn(trunk, len(self.object_class_ids), len(self.part_class_ids))
 

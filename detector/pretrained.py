@@ -179,7 +179,7 @@ def weight_arrays(weights: str) -> Arrays | None:
         return package_arrays()
     path = Path(weights)
     if path.suffix not in (".npz", ".pth") or not path.is_file():
-        raise UsageError(f"weights must be package, none, or the path of a .npz or .pth file, got {weights!r}")
+        raise UsageError(f"weights must be package, none, a run, or the path of a .npz or .pth file, got {weights!r}")
     arrays = _read_npz(path) if path.suffix == ".npz" else converted(read_torch_archive(path))
     for name, array in arrays.items():
         if not np.isfinite(array).all():

@@ -50,7 +50,8 @@ class Settings:
         "lite0", "trunk: lite0 (EfficientNet-Lite0), none (a small plain one); ppn_classic: mobilenet, resnet50, vgg16"
     )
     weights: str = _setting(
-        "package", "trunk's weights: package (lite0's, extra `pretrained`), imagenet (the others'), none, or a file"
+        "package",
+        "first weights: package (lite0's, extra `pretrained`), imagenet (the others'), none, a file, or a run",
     )
     frozen_blocks: int = _setting(3, "leading blocks of a pretrained lite0 that stay fixed", 0, 11)
     learning_rate: float = _setting(1.5e-3, "highest learning rate", 1e-9)

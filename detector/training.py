@@ -32,6 +32,7 @@ from detector.rescoring import read_rescoring, write_rescoring
 from detector.run_directory import Run, create_run
 from detector.sampling import sampling_text
 from detector.settings import APPLICATIONS, Settings
+from detector.starting_weights import Origin, names_a_run, origin, pinned, read_source
 from detector.stopping import Interrupted
 from detector.stretch import course, on_data
 
@@ -78,13 +79,16 @@ def start(
     """
     data = _training_data(dataset)
     _check_pictures(data)
-    _check_weights(settings)
+    exact = pinned(settings)
+    started_from = _check_weights(exact, data, run)
     _check_use(data, settings)
-    created = create_run(run, _config(dataset, run, settings, data, command))
+    created = create_run(run, _config(dataset, run, settings, data, command, started_from))
+    for note in [*([started_from.text()] if started_from else []), *_unlearnt(data)]:
+        watch.note(note)
     for found in box_sizes(data.split("train"), settings):
         watch.note(found.text(settings))
     with created.locked():
-        return _train(created, data, settings, monitor, watch, "started", budget)
+        return _train(created, data, exact, monitor, watch, "started", budget)
 
 
 def go_on(
@@ -145,24 +149,45 @@ def _keep(run: Run, config: Mapping[str, Any], settings: Settings, dataset: Mapp
         run.event("versions-changed", step=step, versions={name: list(pair) for name, pair in versions.items()})
 
 
-def _check_weights(settings: Settings) -> None:
+def _check_weights(settings: Settings, data: BoxDataset, run: Path) -> Origin | None:
+    """Return what the new run is started from where that is another run; look whether its weights are there and fit."""
     # The network will read them again: a run whose weights are not there would only stand in the next one's way.
+    if names_a_run(settings.weights):
+        source = read_source(settings.weights, settings)
+        _configure(settings)
+        from detector.families import box_model
+
+        network = box_model(settings, data.classes, data.parts).network(pretrained=False)
+        return origin(network, source, data.classes, data.parts, run)
     if settings.backbone not in APPLICATIONS:
         if settings.backbone != "none":
             weight_arrays(settings.weights)
     elif settings.weights != "none":
-        load_backend()
+        _configure(settings)
         from detector.application_trunks import pretrained_network
-        from detector.engine import configure
 
-        # Before the first tensor, with which TensorFlow fixes its threads.
-        configure(
-            settings.threads,
-            deterministic=settings.deterministic,
-            device=settings.device,
-            gpu_memory=settings.gpu_memory,
-        )
         pretrained_network(settings.backbone, settings.weights)
+    return None
+
+
+def _configure(settings: Settings) -> None:
+    load_backend()
+    from detector.engine import configure
+
+    # Before the first tensor, with which TensorFlow fixes its threads.
+    configure(
+        settings.threads, deterministic=settings.deterministic, device=settings.device, gpu_memory=settings.gpu_memory
+    )
+
+
+def _unlearnt(data: BoxDataset) -> list[str]:
+    """Return a sentence for each class that val has and train has not: nothing can be learnt of it."""
+    train, val = (data.split(name).annotations.class_id for name in ("train", "val"))
+    return [
+        f"{name}: train must hold it to be learnt, got no box of it, and {int((val == class_id).sum())} in val"
+        for class_id, name in enumerate(data.classes)
+        if class_id in val and class_id not in train
+    ]
 
 
 def settings_of(config: Mapping[str, Any]) -> Settings:
@@ -287,7 +312,9 @@ def _check_use(data: BoxDataset, settings: Settings) -> None:
         use_device(settings.device, settings.gpu_memory)
 
 
-def _config(place: Path, run: Path, settings: Settings, data: BoxDataset, command: str) -> dict[str, Any]:
+def _config(
+    place: Path, run: Path, settings: Settings, data: BoxDataset, command: str, started_from: Origin | None
+) -> dict[str, Any]:
     return {
         "command": command,
         "settings": settings.to_json(),
@@ -296,6 +323,7 @@ def _config(place: Path, run: Path, settings: Settings, data: BoxDataset, comman
         "dataset": _dataset_entry(place, run, data),
         "box_sizes": [found.to_json() for found in box_sizes(data.split("train"), settings)],
         "versions": _versions(),
+        **({"started_from": started_from.to_json()} if started_from else {}),
     }
 
 
