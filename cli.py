@@ -611,6 +611,7 @@ def _device_settings(options: Mapping[str, Any]) -> dict[str, Any]:
 @click.argument("dataset", type=_PATH, required=False)
 @click.argument("run", type=_PATH, required=False)
 @_with(_settings)
+@click.option("--weights", metavar="RUN1", help="Start from the best weights of another run; short for --set weights.")
 @click.option("--resume", "resume_it", is_flag=True, help="Go on with RUN where it exists.")
 @click.option(
     "--show-config",
@@ -630,6 +631,7 @@ def train(
     run: Path | None,
     config: Path | None,
     assignments: tuple[str, ...],
+    weights: str | None,
     resume_it: bool,
     plot_schedule: Path | None,
     show_samples: Path | None,
@@ -644,11 +646,12 @@ def train(
     \b
     Example:
         ppnlab train data run --set epochs=40 --set input=416
+        ppnlab train photos run2 --weights run
     """
     from detector.settings import family_defaults, parse_assignments, read_toml
 
     file = read_toml(config) if config else {}
-    given = {**parse_assignments(assignments), **_device_settings(bounds)}
+    given = {**({"weights": weights} if weights else {}), **parse_assignments(assignments), **_device_settings(bounds)}
     settings = family_defaults({**file, **given}).changed(file, str(config)).changed(given, "--set")
     if plot_schedule is not None:
         _plot(settings, dataset, plot_schedule, as_json)
@@ -933,7 +936,9 @@ def devices(as_json: bool) -> None:
 @click.option(
     "--to", "forms", type=click.Choice(["csv", "images"]), multiple=True, help="What to write. [default: both]"
 )
-@click.option("--threshold", type=click.FloatRange(0, 1), default=0.3, show_default=True, help="Score to be drawn.")
+@click.option(
+    "--threshold", type=click.FloatRange(0, 1), default=0.3, show_default=True, help="Score to be drawn and counted."
+)
 @_weights
 @_with(_tiles)
 @_with(_device)
@@ -953,7 +958,8 @@ def predict(
 ) -> None:
     """Find objects and parts in pictures or folders of pictures.
 
-    Writes detections.csv and images.csv, and the pictures with the detections drawn, into the output folder.
+    Writes detections.csv, images.csv, for a run with parts objects.csv (the parts that each object has and lacks, and
+    its pose), and the pictures with the detections drawn, into the output folder.
 
     \b
     Example:
@@ -970,7 +976,9 @@ def predict(
     _tell_damaged(predictor.damaged)
     drawn = threshold if not forms or "images" in forms else None
     with _counter("predicting") as progress:
-        done = predict_files(predictor, files, output, drawn_above=drawn, tiling=tiling, progress=progress)
+        done = predict_files(
+            predictor, files, output, drawn_above=drawn, sure_from=threshold, tiling=tiling, progress=progress
+        )
     for fault in done.faults:
         click.echo(f"error: {fault}", err=True)
     sure = int((done.detections.score >= threshold).sum())
@@ -980,9 +988,12 @@ def predict(
         "unreadable": len(done.faults),
         "detections": len(done.detections),
         "detections_above_threshold": sure,
+        "objects_with_parts": done.objects,
+        "objects_that_lack_parts": done.incomplete,
         "output": str(output),
     }
-    text = f"{len(done.images)} images, {sure} detections with a score of {threshold} or more; all in {output}"
+    lacking = f", {done.incomplete} of {done.objects} objects lack a part" if done.objects else ""
+    text = f"{len(done.images)} images, {sure} detections with a score of {threshold} or more{lacking}; all in {output}"
     _print_json_or(as_json, values, lambda: text)
     sys.exit(WITH_FINDINGS if done.faults else 0)
 
@@ -1049,6 +1060,7 @@ def _evaluate(
     from annotations.detections import write_detections
     from detector.changes import changes_of
     from detector.evaluating import detect_splits
+    from detector.objects_table import objects_table, write_objects
     from detector.run_directory import Run
     from detector.training import check_data, dataset_of
     from detector.weights import load_predictor
@@ -1070,8 +1082,12 @@ def _evaluate(
     # First of all: whatever the report meets, `ppnlab score` can make it again from these.
     write_detections(output / "detections.csv", dataset.images, dataset.classes, detections)
     metrics = evaluate_splits(dataset, detections, settings, splits or None)
-    name = run.resolve().name
+    name, model = run.resolve().name, predictor.model
     facts = {"run": name, "weights": f"{weights} (step {predictor.step})", "command": _command_line()}
+    if model.parts:
+        thresholds = metrics.thresholds.tolist()
+        write_objects(output / "objects.csv", objects_table(model, dataset.images, detections, thresholds))
+        facts["scores by parts"] = model.rescoring.summary()
     page = PageSettings(title=f"Detection report: {name}", history=at.history(), marks=changes_of(at), facts=facts)
     return metrics, write_report(output, dataset, detections, metrics, page)
 
