@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from detector.ppn_family import PpnModel
 
 Progress = Callable[[int, int], None]
+_WIDEST_JPEG: Final = 65_500
+"""Pixels of a side. Source: JPEG_MAX_DIMENSION of libjpeg."""
 SURE: Final = 0.3
 """Score from which on a detection is shown and counted, unless another is asked for."""
 
@@ -181,7 +183,8 @@ def _draw(
     ]
     colours = [COLOURS[c % len(COLOURS)] for c in class_id]
     thin = [model.classes[c] in model.parts for c in class_id]
-    path = output / "images" / f"{name}.jpg"
+    suffix = ".jpg" if max(size) <= _WIDEST_JPEG else ".png"
+    path = output / "images" / f"{name}{suffix}"
     path.parent.mkdir(parents=True, exist_ok=True)
     drawn = draw_boxes(picture, found.xyxy[rows], texts, colours, thin)
     for one in objects:
