@@ -11,9 +11,16 @@ from annotations.tables import NO_PARENT, Boxes
 from detector.part_layout import Density, places_of
 
 _LEAST_SCORE: Final = 0.01
-"""Scores below count as this one: between two boxes of next to no score, the place decides."""
-_LEAST_WEIGHT: Final = 1e-3
-"""What a part is worth to an object that is hardly likely to have it."""
+"""Scores nearer to 0 or 1 than this count as so near: between two boxes of next to no score, the place decides."""
+_LEAST_ODDS: Final = -20.0
+"""Log odds that count as none at all, below all that scores and places give."""
+_ANYWHERE: Final = 2.0
+"""How well a place must fit to say nothing for or against: as well as any in the object's box, for a usual size."""
+_BEST_FIT: Final = 5.0
+"""The most that a place says; the places of an object's parts err together where its box does, and say less than they
+seem to. With this and the next, no part of qr_photos' training images goes to a wrong object (old rule: 1.2 %)."""
+_OBJECT: Final = 2.0
+"""How much the logarithm of the object's score counts: false objects often lie around true parts."""
 
 
 def parents(
@@ -61,60 +68,59 @@ def placed(
     """Return (K,) for each part the object that it belongs to, or NO_PARENT: all together as likely as can be.
 
     No object gets more parts than objects had in training, and none a part that lies where no part was seen. A box
-    that would hold the parts of a better one is taken to show the same object; it gets what the others leave.
+    that would hold the parts of a better one is taken to show the same object. What is likelier to be a part of an
+    object than anything else is given away first; what is left over takes the places that are left.
     """
-    weight = pair_weights(rows, objects, score, xyxy, density)
-    alone = _alone(weight, score[objects], density.known.expected)
-    owner = np.full(len(rows), NO_PARENT, np.int64)
-    for of in (alone, ~alone):
-        free = owner == NO_PARENT
-        part, whole = best_owners(np.where(free[:, None] & of, weight, 0.0), density.known.most)
+    possible, odds = pair_odds(rows, objects, score, xyxy, density)
+    alone = _alone(np.where(possible, odds - _LEAST_ODDS, 0.0), max(density.known.expected, 1))
+    owner, room = np.full(len(rows), NO_PARENT, np.int64), np.full(len(objects), density.known.most)
+    for allowed, least in ((alone & (odds > 0), 0.0), (alone, _LEAST_ODDS), (True, _LEAST_ODDS)):
+        free = possible & allowed & (owner == NO_PARENT)[:, None]
+        part, whole = best_owners(np.where(free, odds - least, 0.0), room)
         owner[part] = objects[whole]
+        room = room - np.bincount(whole, minlength=len(objects))
     return owner
 
 
-def pair_weights(
+def pair_odds(
     rows: NDArray[np.int64], objects: NDArray[np.int64], score: NDArray[np.float64], xyxy: Boxes, density: Density
-) -> NDArray[np.float64]:
-    """Return (K, M) how well each part goes with each object, above 0 where they can belong together, else 0.
+) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:
+    """Return (K, M) whether each part can belong to each object, and the log odds that it does.
 
-    It is the logarithm of a likelihood: that the part is there at all, and lies where it does. The likelihood is by
-    area, and not by the object's box: a small object around a part would else count as little as a large one.
+    They are the sum of the part's own log odds, of the logarithm of the object's score, and of how well the place fits.
     """
-    places = places_of(xyxy[rows][:, None, :], xyxy[objects][None, :, :])
-    likely = density.log_ratio(places)
-    weight = likely + 2 * (places[..., 2] - density.typical_size) + _certainty(score[rows])[:, None]
-    return np.where(likely > 0, np.maximum(weight, _LEAST_WEIGHT), 0.0)
+    likely = density.log_ratio(places_of(xyxy[rows][:, None, :], xyxy[objects][None, :, :]))
+    sure = np.clip(score, _LEAST_SCORE, 1 - _LEAST_SCORE)
+    own = np.log(sure / (1 - sure))[rows][:, None] + _OBJECT * np.log(sure[objects])
+    return likely > 0, np.maximum(own + np.minimum(likely, _BEST_FIT) - _ANYWHERE, _LEAST_ODDS + 1)
 
 
-def _certainty(score: NDArray[np.float64]) -> NDArray[np.float64]:
-    return np.asarray(np.log(np.maximum(score, _LEAST_SCORE) / _LEAST_SCORE))
-
-
-def _alone(weight: NDArray[np.float64], score: NDArray[np.float64], expected: int) -> NDArray[np.bool_]:
+def _alone(weight: NDArray[np.float64], expected: int) -> NDArray[np.bool_]:
     """Return the (M,) mask of the objects most of whose best parts are not those of a better object.
 
     The better of two is the one with more in the mean weight of its best parts and its own score together.
     """
     order = np.argsort(-weight, axis=0, kind="stable")[:expected]
     best = np.take_along_axis(weight, order, axis=0)
-    quality = best.sum(axis=0) / expected + _certainty(score)
+    quality = best.sum(axis=0) / expected
     holds = np.zeros(weight.shape, np.bool_)
     np.put_along_axis(holds, order, best > 0, axis=0)
-    alone = np.ones(len(score), np.bool_)
+    alone = np.ones(weight.shape[1], np.bool_)
     for place in np.argsort(-quality, kind="stable"):
         shared = (holds[:, place, None] & holds[:, alone & (quality > quality[place])]).sum(axis=0)
         alone[place] = 2 * shared.max(initial=0) <= holds[:, place].sum()
     return alone
 
 
-def best_owners(weight: NDArray[np.float64], most: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return the places (A,) of parts and of the objects that get them: of greatest total weight, `most` an object.
+def best_owners(weight: NDArray[np.float64], room: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return the places (A,) of parts and of the objects that get them, of greatest total weight.
 
-    `weight` is (K, M), with 0 for a part and an object that cannot belong together.
+    `weight` is (K, M), with 0 for a part and an object that cannot belong together; an object gets `room` (M,) parts.
     """
     part, whole = np.nonzero(weight > 0)
     # An object is as many columns as it may have parts.
-    columns = (whole[:, None] * most + np.arange(most)).ravel()
-    chosen = best_assignment(np.repeat(part, most), columns, np.repeat(weight[part, whole], most)) // most
+    pair = np.repeat(np.arange(len(part)), room[whole])
+    first = np.concatenate([[0], np.cumsum(room[whole])])[pair]
+    column = whole[pair] * int(room.max(initial=0)) + np.arange(len(pair)) - first
+    chosen = pair[best_assignment(part[pair], column, weight[part[pair], whole[pair]])]
     return part[chosen], whole[chosen]
