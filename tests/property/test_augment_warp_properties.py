@@ -37,7 +37,8 @@ def test_a_bent_box_is_the_box_of_its_bent_pixels(seed: int, left: int, top: int
     # Red on black in grey padding. A quarter of the red marks its edge: of a corner's last pixel less is covered.
     seen = sample.picture[..., 0].astype(int) - sample.picture[..., 1] > 64
     if len(sample.xyxy):
-        assert np.abs(sample.xyxy[0] - extent(seen)).max() <= 1.0
+        # A pixel, and a little more where blur hides the tip of a pointed corner: once in some thousand draws.
+        assert np.abs(sample.xyxy[0] - extent(seen)).max() <= 1.1
 
 
 @given(seeds)
