@@ -5,6 +5,8 @@ candidates, in any of the eight ways to turn and mirror one. A candidate is a ne
 then match, one laid over the other with a little shift and zoom.
 """
 
+import functools
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
@@ -35,6 +37,8 @@ _CORE = 26
 _ZOOMED = (SMALL, 34)
 """Sizes of the picture whose core is looked for: as it is, and enlarged by a cut of 3 % on each side."""
 _BLOCK = 64
+_OF_CLASS = np.uint8(_KEPT * _KEPT // 4)
+"""Signs of one class."""
 _PARTNERS = 2
 """Candidates of an image that are matched, in its own split and in the others: of a film, all frames are some."""
 
@@ -81,32 +85,30 @@ def near_pairs(prints: Fingerprints, same: NDArray[np.int64], split: NDArray[np.
     at most two pairs in its split and two in the others are given: those whose fingerprints agree best.
     """
     best: dict[tuple[int, int], NearPair] = {}
-    turned = _turned(prints.signs)
+    classes = _classes(prints.signs)
     for start in range(0, len(same), _BLOCK):
-        distance = _distances(turned, start)
+        distance = _distances(classes, start)
         rows = np.arange(start, start + len(distance))
         distance[same[rows, None] == same] = FARTHEST + 1
         for near in (split[rows, None] == split, split[rows, None] != split):
             for row, other in _nearest(np.where(near, distance, np.uint8(FARTHEST + 1))):
                 first, second = sorted((int(rows[row]), other))
                 if (first, second) not in best:
-                    best[first, second] = _matched(prints.small, turned, first, second)
+                    best[first, second] = _matched(prints.small, classes, first, second)
     return sorted(pair for pair in best.values() if pair.match >= (LEAST_MATCH_TURNED if pair.turned else LEAST_MATCH))
 
 
-def _turned(signs: NDArray[np.bool_]) -> NDArray[np.uint64]:
-    """Return the (8, N, 4) packed signs of the pictures in each of the eight ways that `_turn` numbers.
+def _classes(signs: NDArray[np.bool_]) -> NDArray[np.uint64]:
+    """Return the (2, N, 4) packed signs of the pictures as they are and transposed, by class of their frequencies.
 
-    Mirroring a picture changes the sign of its odd frequencies; turning it by 90 degrees is a transpose and a mirror.
+    A class, 64 signs in one number, has even or odd frequencies down and across: mirroring a picture changes the signs
+    of all its odd frequencies across, and so leaves a class as it is or changes all of it.
     """
-    odd = np.arange(_KEPT) % 2 == 1
-    ways = []
-    for way in range(8):
-        turned = signs.transpose(0, 2, 1) if way & 4 else signs
-        turned = turned ^ (odd[None, None, :] & bool(way & 1)) ^ (odd[None, :, None] & bool(way & 2))
-        turned = turned & (np.arange(_KEPT * _KEPT).reshape(_KEPT, _KEPT) > 0)
-        ways.append(np.packbits(turned.reshape(len(signs), -1), axis=1).view(np.uint64))
-    return np.stack(ways)
+    packed = []
+    for way in (signs, signs.transpose(0, 2, 1)):
+        classes = [way[:, down::2, across::2].reshape(len(signs), -1) for down in (0, 1) for across in (0, 1)]
+        packed.append(np.stack([np.packbits(each, axis=1).view(np.uint64)[:, 0] for each in classes], axis=1))
+    return np.stack(packed)
 
 
 def turn(picture: Grey, way: int) -> Grey:
@@ -116,17 +118,24 @@ def turn(picture: Grey, way: int) -> Grey:
     return np.ascontiguousarray(turned[::-1] if way & 2 else turned)
 
 
-def _distances(turned: NDArray[np.uint64], start: int) -> NDArray[np.uint8]:
+def _by_way(one: NDArray[np.uint64], other: NDArray[np.uint64]) -> Iterator[NDArray[np.uint8]]:
+    """Yield how many signs differ, for each way 0 to 7 to `turn` the other; both are (..., 4) classes of signs.
+
+    `other` has an axis before: as it is, and transposed.
+    """
+    for seen in other:
+        differing = [np.bitwise_count(one[..., number] ^ seen[..., number]) for number in range(4)]
+        plain, across, down, both = differing
+        yield plain + across + down + both
+        # 255 signs: their number fits, for the mean brightness is in the class that stays.
+        yield plain + (_OF_CLASS - across) + down + (_OF_CLASS - both)
+        yield plain + across + (_OF_CLASS - down) + (_OF_CLASS - both)
+        yield plain + (_OF_CLASS - across) + (_OF_CLASS - down) + both
+
+
+def _distances(classes: NDArray[np.uint64], start: int) -> NDArray[np.uint8]:
     """Return for a block of rows the (B, N) least number of signs that differ, however the others are turned."""
-    block = turned[0, start : start + _BLOCK, None, :]
-    # 255 signs: their number fits.
-    least = np.full((block.shape[0], turned.shape[1]), 255, np.uint8)
-    for other in turned:
-        differing = np.bitwise_count(block[:, :, 0] ^ other[:, 0])
-        for word in range(1, turned.shape[2]):
-            differing += np.bitwise_count(block[:, :, word] ^ other[:, word])
-        np.minimum(least, differing, out=least)
-    return least
+    return functools.reduce(np.minimum, _by_way(classes[0, start : start + _BLOCK, None], classes[:, None]))
 
 
 def _nearest(distance: NDArray[np.uint8]) -> list[tuple[int, int]]:
@@ -137,8 +146,8 @@ def _nearest(distance: NDArray[np.uint8]) -> list[tuple[int, int]]:
     return found
 
 
-def _matched(small: Grey, turned: NDArray[np.uint64], first: int, second: int) -> NearPair:
-    way = int(np.bitwise_count(turned[0, first] ^ turned[:, second]).sum(axis=1).argmin())
+def _matched(small: Grey, classes: NDArray[np.uint64], first: int, second: int) -> NearPair:
+    way = int(np.argmin(list(_by_way(classes[0, first], classes[:, second]))))
     return NearPair(first, second, match(small[first], turn(small[second], way)), way != 0)
 
 

@@ -10,6 +10,7 @@ from check_sets import codes_of, dataset_of, textured, write_image
 from numpy.typing import NDArray
 from PIL import Image
 
+from annotations import picture_hash
 from annotations.check_pictures import Depth, check_pictures, look_at_pictures, picture_counts
 from annotations.picture_hash import LEAST_MATCH, Fingerprints, fingerprint, match, near_pairs, turn
 from annotations.sightings import Sighting
@@ -205,3 +206,18 @@ def test_progress_counts_each_file_once(tmp_path: Path) -> None:
     told: list[tuple[int, int]] = []
     look_at_pictures(dataset, progress=lambda done, total: told.append((done, total)))
     assert told == [(1, 2), (2, 2)]
+
+
+def test_signs_of_turned_pictures_are_compared_as_if_they_were_turned() -> None:
+    rng = np.random.default_rng(3)
+    pictures = [cv2.GaussianBlur(rng.integers(0, 256, (64, 64), np.uint8), (0, 0), 2.0) for _ in range(6)]
+    signs = np.stack([fingerprint(picture).signs for picture in pictures])
+    classes = picture_hash._classes(signs)
+    least = picture_hash._distances(classes, 0)
+    for row, other in np.ndindex(6, 6):
+        # The signs of the picture that was really turned.
+        expected = [int((signs[row] ^ fingerprint(turn(pictures[other], way)).signs).sum()) for way in range(8)]
+        found = [int(each) for each in picture_hash._by_way(classes[0, row], classes[:, other])]
+        # A coefficient next to zero may round to the other side.
+        np.testing.assert_allclose(found, expected, atol=2)
+        assert least[row, other] == min(found)
