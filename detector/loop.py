@@ -132,8 +132,6 @@ class Loop:
         # What stands in the files beyond the checkpoint is done again: history.csv must not hold it twice.
         self.keeper.history(self.progress.history)
         with self.keeper, stop_requests() as self.stop:
-            # Left for a training that had ended already.
-            self.requests.clear_stop()
             if self._validation_is_owed():
                 self._end_epoch()
             if self._stands_still():

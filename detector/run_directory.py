@@ -18,6 +18,7 @@ from typing import Any, Final
 from annotations.errors import PpnlabError, UsageError
 from annotations.whole import is_free, whole_directory, write_whole
 from detector.run_lock import locked
+from detector.steering import Requests
 
 CONFIG: Final = "config.json"
 EVENTS: Final = "events.jsonl"
@@ -141,12 +142,15 @@ class Run:
     def locked(self) -> Iterator[None]:
         """Keep the run for this process alone while the block lasts; the lock ends with the process, however it ends.
 
+        A word to stop that was left for a process before this one is taken away; one that comes from now on is for it.
+
         Raises:
             PpnlabError: another process works on the run (it is named), or the run cannot be written.
         """
         with locked(self.path) as left:
             if left is not None:
                 self.event("stale-lock", owner=str(left))
+            Requests(self.path).begin()
             yield
 
 

@@ -1,7 +1,9 @@
 """Words to a training that is going, left in its run directory by another terminal or machine (plain Python)."""
 
+import contextlib
 import json
 import os
+import shutil
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -30,6 +32,7 @@ LIVE: Final = frozenset(
 )
 """Settings that a training can change while it goes; the others are built into its compiled step."""
 _FOLDER: Final = "requests"
+_STOP: Final = "stop.json"
 _EVERY: Final = 0.5
 """Seconds from one look into the folder to the next: a step may take a millisecond, and a network disk ten."""
 
@@ -47,7 +50,7 @@ def ask_to_stop(run: Path, when: When) -> None:
     Raises:
         PpnlabError: the run cannot be written.
     """
-    _leave(run, "stop.json", {"when": when})
+    _leave(run, _STOP, {"when": when})
 
 
 def ask_to_change(run: Path, values: Mapping[str, str], settings: Settings) -> Settings:
@@ -101,12 +104,30 @@ class Requests:
     every: float = _EVERY
     _looked: float = field(default=float("-inf"), repr=False)
     _names: list[str] = field(default_factory=list, repr=False)
+    _done: set[str] = field(default_factory=set, repr=False)
+
+    def begin(self) -> None:
+        """Make the folder, and take away a word to stop that was left for a training which had ended already.
+
+        Whoever may write into the run may write into the folder, which is ours: what they leave there we can remove.
+
+        Raises:
+            PpnlabError: the run cannot be written.
+        """
+        folder = self.run / _FOLDER
+        try:
+            if not folder.exists():
+                folder.mkdir()
+                shutil.copymode(self.run, folder)
+            (folder / _STOP).unlink(missing_ok=True)
+        except OSError as error:
+            raise PpnlabError(f"{folder}: folder must be writable, got {error.strerror or error}") from error
 
     def stop(self) -> When | None:
         """Return when the training shall stop, or None."""
-        if "stop.json" not in self._present():
+        if _STOP not in self._present():
             return None
-        content = _read(self.run / _FOLDER / "stop.json")
+        content = _read(self.run / _FOLDER / _STOP)
         return "epoch" if content is not None and content.get("when") == "epoch" else "now"
 
     def changes(self) -> Iterator[Change]:
@@ -125,19 +146,23 @@ class Requests:
 
     def done(self, file: Path) -> None:
         """Take away what was followed, or cannot be."""
-        file.unlink(missing_ok=True)
+        # A folder that somebody else made may keep it; no training ends over that.
+        self._done.add(file.name)
+        with contextlib.suppress(OSError):
+            file.unlink(missing_ok=True)
+            self._done.discard(file.name)
         self._names = [name for name in self._names if name != file.name]
 
     def clear_stop(self) -> None:
-        """Take away the word to stop: followed, or left for a training that had ended already."""
-        self.done(self.run / _FOLDER / "stop.json")
+        """Take away the word to stop, which was followed."""
+        self.done(self.run / _FOLDER / _STOP)
 
     def _present(self) -> list[str]:
         now = time.monotonic()
         if now - self._looked >= self.every:
             self._looked = now
             try:
-                self._names = os.listdir(self.run / _FOLDER)  # noqa: PTH208
+                self._names = [name for name in os.listdir(self.run / _FOLDER) if name not in self._done]  # noqa: PTH208
             except OSError:
                 self._names = []  # nobody has asked for anything yet
         return self._names

@@ -74,6 +74,36 @@ def test_a_stop_left_for_a_training_that_had_ended_stops_no_later_one(tmp_path: 
     assert progress.step == 9
 
 
+def test_a_stop_that_comes_while_the_training_gets_ready_is_followed(tmp_path: Path) -> None:
+    with create_run(tmp_path / "run", CONFIG).locked():
+        # The network loads for many seconds, in which `ppnlab stop` finds a training that is going.
+        ask_to_stop(tmp_path / "run", "now")
+        loop = Loop(Run(tmp_path / "run"), TinyFamily(SETTINGS), SETTINGS, Watch())
+        with pytest.raises(Interrupted, match="step 1 is saved"):
+            loop.train()
+
+
+def test_words_of_others_can_be_removed_for_their_folder_is_made_by_the_training(tmp_path: Path) -> None:
+    run = create_run(tmp_path / "run", CONFIG)
+    run.path.chmod(0o775)  # a lab's shared folder
+    with run.locked():
+        assert (run.path / "requests").stat().st_mode & 0o777 == 0o775
+
+
+def test_a_word_that_cannot_be_removed_is_followed_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    requests = Requests(tmp_path, every=0.0)
+    ask_to_change(tmp_path, {"epochs": "4"}, SETTINGS)
+    (change,) = requests.changes()
+
+    def refused(path: Path, missing_ok: bool = False) -> None:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "unlink", refused)
+    requests.done(change.file)
+    assert change.file.exists()
+    assert list(requests.changes()) == []
+
+
 def test_a_budget_of_steps_counts_those_of_this_process(tmp_path: Path) -> None:
     for step in (2, 4):
         with pytest.raises(Interrupted, match=rf"the budget of 2 steps is used up; step {step} is saved"):
