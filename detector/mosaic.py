@@ -18,8 +18,10 @@ _LEAST_SHARE: Final = 0.3
 
 def mosaic_epochs(images: int, settings: Settings) -> int:
     """Return in how many of the first epochs, of so many images, there are mosaics: the last ones are as in use."""
+    if not settings.mosaic:
+        return 0
     planned = settings.total_steps / steps_per_epoch(images, settings.batch) or settings.epochs
-    return round(planned * (1 - settings.mosaic_off)) if settings.mosaic else 0
+    return round(planned * (1 - settings.mosaic_off))
 
 
 def mosaic(sources: Sequence[Source], settings: Settings, rng: np.random.Generator) -> Sample:
