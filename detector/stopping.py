@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from types import FrameType
 from typing import Final
 
-SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
-"""Ctrl-C, a scheduler's end, and the warning that Slurm can send before it."""
+SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGHUP)
+"""Ctrl-C, a scheduler's end, the warning that Slurm can send before it, and a terminal that was closed."""
 
 
 class Interrupted(Exception):
@@ -40,11 +40,15 @@ def stop_requests() -> Iterator[StopRequest]:
 
     def note(number: int, _: FrameType | None) -> None:
         request.signal = signal.Signals(number).name
-        # Not print: a signal may come while something else is being printed.
-        os.write(2, b"\nstopping after this step; Ctrl-C again leaves at once\n")
         signal.signal(signal.SIGINT, signal.default_int_handler)
+        # The terminal may be gone: what is raised here would be raised in the middle of a step.
+        with contextlib.suppress(OSError):
+            # Not print: a signal may come while something else is being printed.
+            os.write(2, b"\nstopping after this step; Ctrl-C again leaves at once\n")
 
-    before = {number: signal.signal(number, note) for number in SIGNALS}
+    # `nohup` has it ignored, and means it.
+    heard = [number for number in SIGNALS if (number, signal.getsignal(number)) != (signal.SIGHUP, signal.SIG_IGN)]
+    before = {number: signal.signal(number, note) for number in heard}
     try:
         yield request
     finally:

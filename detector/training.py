@@ -233,11 +233,18 @@ def _train(
         watch.note(sampling_text(family.train.images, settings.sampling))
     loop = Loop(run, family, settings, watch, budget, data=_word(run.config()["dataset"]["hashes"]))
     run.event(event, step=loop.progress.step, of=loop.course.total)
+    if (done := loop.progress.step) >= loop.course.total:
+        more = f"--set total_steps={2 * done}" if settings.total_steps else f"--epochs {settings.epochs + 10}"
+        watch.note(f"all {done} steps are made; `ppnlab resume {shlex.quote(str(run.path))} {more}` would train longer")
     try:
-        done = loop.train()
+        end = loop.train()
         if settings.rescore and known.places:
             _rescore(run, family, loop, known)
     except Interrupted:
+        raise
+    except KeyboardInterrupt:
+        # The training is in order, and somebody in a hurry.
+        loop.keeper.diary.event("interrupted", reason="Ctrl-C: left at once", step=loop.progress.step)
         raise
     except BaseException as error:
         # Where the disk is what failed, its error is the one to tell.
@@ -245,9 +252,9 @@ def _train(
             run.event("failed", step=loop.progress.step, error=repr(error))
         raise
     loop.keeper.diary.event(
-        "finished", step=done.step, **({"early_stop": settings.early_stop} if done.step < loop.course.total else {})
+        "finished", step=end.step, **({"early_stop": settings.early_stop} if end.step < loop.course.total else {})
     )
-    return Trained(run, len(done.history), done.best_step, done.best_score)
+    return Trained(run, len(end.history), end.best_step, end.best_score)
 
 
 def _known(run: Run, data: BoxDataset, watch: "Watcher") -> PartKnowledge:

@@ -19,8 +19,10 @@ from detector import training
 from detector.checkpoint import ARRAYS, checkpoint_path, load_checkpoint, save_checkpoint
 from detector.detecting import detect_images
 from detector.engine import Trainer, configure
+from detector.loop import Loop
 from detector.ppn_family import PpnFamily, PpnModel
 from detector.run_directory import Run
+from detector.status import RunStatus
 from detector.stopping import Interrupted
 from detector.weights import load_predictor
 from evaluation.monitor import monitor_ap
@@ -245,6 +247,25 @@ def test_a_split_without_images_names_the_command_that_makes_one(tmp_path: Path,
     with pytest.raises(PpnlabError, match=rf"split {split} must hold images, got none; `ppnlab split .*data {how}`"):
         start(tmp_path, "run")
     assert not (tmp_path / "run").exists()
+
+
+def test_leaving_at_once_is_no_failure_of_the_training(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = copied(place, "in_a_hurry")
+
+    def interrupted(loop: Loop) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Loop, "train", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        go_on(place, run.path.name)
+    assert events(place, run.path.name)[-1] == "interrupted"
+    assert RunStatus.of(run.path).state == "stopped"
+
+
+def test_a_resume_of_a_finished_run_says_that_there_is_nothing_left(place: Path) -> None:
+    run, watch = copied(place, "finished_before"), Watch()
+    go_on(place, run.path.name, watch)
+    assert f"all 9 steps are made; `ppnlab resume {run.path} --epochs 13` would train longer" in watch.notes
 
 
 def test_weights_that_are_not_there_leave_no_run_behind(place: Path) -> None:

@@ -95,6 +95,29 @@ def test_a_second_interrupt_leaves_at_once() -> None:
             signal.raise_signal(signal.SIGINT)
 
 
+def test_a_signal_is_noted_where_the_terminal_is_gone(monkeypatch: pytest.MonkeyPatch) -> None:
+    def gone(handle: int, data: bytes) -> int:
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(os, "write", gone)
+    with stop_requests() as stop:
+        signal.raise_signal(signal.SIGTERM)
+        assert stop.signal == "SIGTERM"
+
+
+def test_a_closed_terminal_stops_the_training_unless_nohup_has_it_go_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    with stop_requests() as stop:
+        signal.raise_signal(signal.SIGHUP)
+        assert stop.signal == "SIGHUP"
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with stop_requests() as stop:
+            signal.raise_signal(signal.SIGHUP)
+            assert not stop
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
 def test_the_handlers_before_come_back_whatever_happens() -> None:
     before = [signal.getsignal(number) for number in SIGNALS]
     with pytest.raises(ValueError, match="mine"), stop_requests():
