@@ -31,8 +31,9 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as output:
         command = [sys.executable, str(HERE / "qr_photos.py"), str(PHOTOS), str(Path(output) / "qr_photos")]
         failed += ["qr_photos.py"] if subprocess.run(command, check=False).returncode else []
-        command = [sys.executable, str(HERE / "data_feeding.py"), str(Path(output) / "qr_photos" / "data")]
-        failed += ["data_feeding.py"] if subprocess.run(command, check=False).returncode else []
+        for name in ("data_feeding.py", "sample_kinds.py"):
+            command = [sys.executable, str(HERE / name), str(Path(output) / "qr_photos" / "data")]
+            failed += [name] if subprocess.run(command, check=False).returncode else []
     sys.exit(f"failed: {', '.join(failed)}" if failed else 0)
 
 
