@@ -23,6 +23,7 @@ READ = "--read"
 def read_codes() -> None:
     """Print, for each picture named on stdin, the boxes that each reader finds; run by the readers' interpreter."""
     import importlib
+    import importlib.metadata
 
     import cv2
     import numpy as np
@@ -51,11 +52,12 @@ def read_codes() -> None:
 
         return find
 
+    version = importlib.metadata.version("zxing-cpp")
     readers = {
         "cv2.QRCodeDetector": opencv(cv2.QRCodeDetector()),
         "cv2.QRCodeDetectorAruco": opencv(cv2.QRCodeDetectorAruco()),
-        f"zxing-cpp {zxingcpp.__version__}": zxing(),
-        f"zxing-cpp {zxingcpp.__version__}, unread ones too": zxing(return_errors=True),
+        f"zxing-cpp {version}": zxing(),
+        f"zxing-cpp {version}, unread ones too": zxing(return_errors=True),
     }
     pictures = [cv2.imread(line.strip()) for line in sys.stdin]
     print(json.dumps({name: [find(picture) for picture in pictures] for name, find in readers.items()}))

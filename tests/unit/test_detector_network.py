@@ -273,7 +273,9 @@ def scattered(rng: np.random.Generator, count: int, side: float) -> list[list[fl
     return np.concatenate([start, start + side], axis=1).tolist()
 
 
-@pytest.mark.parametrize(("count", "side"), [(0, 1.0), (1, 1.0), (5, 0.01), (1, 64.0), (100, 6.0)])
+@pytest.mark.parametrize(
+    ("count", "side"), [(0, 1.0), (1, 1.0), (5, 0.01), (1, 64.0), (100, 6.0), (500, 1.0), (500, 12.0)]
+)
 @pytest.mark.parametrize("wild", [0.01, 20.0])
 def test_losses_and_gradients_are_finite(count: int, side: float, wild: float) -> None:
     rng = np.random.default_rng(count)
