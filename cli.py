@@ -122,6 +122,7 @@ _budget = [
     click.option("--max-steps", type=click.IntRange(min=1), help="Stop, with everything saved, after so many updates."),
     click.option("--requeue", is_flag=True, help="Exit with status 0, not 130, when stopped before the end."),
     click.option("--nice", type=click.IntRange(0, 19), help="Let other programs go first: 19 lets all."),
+    click.option("--threads", type=click.IntRange(1, 1024), help="Short for --set threads; a run keeps its number."),
 ]
 _device = [
     click.option("--device", metavar="cpu|gpu:0", help="Where the arithmetic runs. [default: a GPU if there is one]"),
@@ -596,13 +597,15 @@ def _show_config(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:
 
 
 def _device_settings(options: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the settings `device` and `gpu_memory` where the options give them."""
+    """Return the settings `device`, `gpu_memory` and `threads` where the options give them."""
     from detector.devices import gigabytes
     from detector.settings import Settings
 
     given = {"device": options["device"]} if options["device"] is not None else {}
     if options["gpu_memory"] is not None:
         given["gpu_memory"] = gigabytes(options["gpu_memory"])
+    if options.get("threads") is not None:
+        given["threads"] = options["threads"]
     Settings().changed(given, "--device")  # refuses what is none
     return given
 
@@ -821,20 +824,19 @@ def _finish(done: "Trained", as_json: bool) -> None:
 def status(runs: tuple[Path, ...], as_json: bool) -> None:
     """Tell how far trainings are.
 
-    From any terminal or machine that sees their folders; without RUNS, those in the current folder. Time left is
-    that of the training steps, without validations.
+    From any terminal or machine that sees their folders; without RUNS, those in the current folder, or itself.
+    Time left is that of the training steps, without validations.
 
     \b
     Example:
         ppnlab status run1 run2
     """
     from annotations.text_table import text_table
-    from detector.status import RunStatus, status_lines
+    from detector.status import RunStatus, status_lines, statuses_in
 
-    found = runs or tuple(sorted(path.parent for path in Path().glob("*/config.json")))
-    if not found:
+    told = [RunStatus.of(run) for run in runs] if runs else statuses_in(Path())
+    if not told:
         raise PpnlabError(f"{Path.cwd()}: folder must hold runs, got none; name some: ppnlab status RUN")
-    told = [RunStatus.of(run) for run in found]
     values = {"schema": 1, "runs": [one.to_json() for one in told]}
     _print_json_or(as_json, values, lambda: "\n".join(text_table(*status_lines(told))))
     for one in told:

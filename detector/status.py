@@ -10,7 +10,7 @@ from typing import Any, Final, Self
 
 from annotations.whole import write_whole
 from detector.checkpoint import Progress, checkpoint_path, steps_saved
-from detector.run_directory import Run
+from detector.run_directory import CONFIG, Run
 from detector.run_lock import Owner, last_sign_of_life, owner_of
 from detector.schedules import Course
 
@@ -132,6 +132,21 @@ class RunStatus:
             checkpoint_age=None if saved is None else _age(checkpoint_path(run.checkpoints, saved)),
             warning=told.get("warning") if owner else None,
         )
+
+
+def statuses_in(folder: Path) -> list[RunStatus]:
+    """Return the statuses of the runs in a folder, by name, or its own where it is one; other programs' are left out.
+
+    Raises:
+        PpnlabError: a run is damaged.
+    """
+    places = [folder] if _is_run(folder) else sorted(path.parent for path in folder.glob(f"*/{CONFIG}"))
+    return [RunStatus.of(place) for place in places if _is_run(place)]
+
+
+def _is_run(place: Path) -> bool:
+    # Many programs keep a config.json.
+    return (place / CONFIG).is_file() and Run(place).checkpoints.is_dir()
 
 
 def _told(run: Path) -> Mapping[str, Any]:

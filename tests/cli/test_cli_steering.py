@@ -29,6 +29,20 @@ def test_status_names_who_trains_and_finds_the_runs_of_a_folder(
     assert table[1].split()[:2] == ["run", "new"]
 
 
+def test_status_in_a_folder_passes_over_what_other_programs_left_there(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "a_language_model").mkdir()
+    (tmp_path / "a_language_model" / "config.json").write_text('{"layers": 12}')
+    monkeypatch.chdir(tmp_path)
+    assert [one["run"] for one in json.loads(ppnlab("status", "--json").stdout)["runs"]] == ["run"]
+
+
+def test_status_in_a_run_tells_of_it(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(run.path)
+    assert ppnlab("status").stdout.splitlines()[1].split()[:2] == [".", "new"]
+
+
 def test_stop_and_set_leave_word_for_the_training(run: Run) -> None:
     with run.locked():
         stopped = ppnlab("stop", run.path, "--after-epoch")

@@ -49,3 +49,17 @@ def test_a_second_ctrl_c_leaves_with_130_whatever_was_asked_for(
     result = ppnlab("resume", stopped(KeyboardInterrupt()), *options)
     assert result.exit_code == cli.INTERRUPTED
     assert "Stopped at once; what was saved before is whole" in result.stderr
+
+
+def test_the_threads_of_a_new_run_can_be_given_by_their_own_option(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given: list[Settings] = []
+
+    def train(dataset: Path, run: Path, settings: Settings, *rest: object) -> NoReturn:
+        given.append(settings)
+        raise Interrupted("done")
+
+    monkeypatch.setattr(training, "start", train)
+    ppnlab("train", tmp_path / "data", tmp_path / "run", "--threads", "3")
+    assert [settings.threads for settings in given] == [3]
