@@ -44,7 +44,7 @@ RESUMABLE: Final = frozenset(
     {"epochs", "total_steps", "learning_rate", "schedule", "final_rate", "decay_rate", "decay_epochs", "cycle_epochs"}
     | {"cycle_factor", "patience", "kick", "kick_cap", "kick_floor", "early_stop", "momentum", "weight_decay"}
     | {"clip_norm", "ema", "accumulate", "skip_bad_steps", "save_every", "save_steps", "keep", "keep_every", "loaders"}
-    | {"rescore", "sampling", "device", "gpu_memory", "cache", "cache_gb", "cache_folder"}
+    | {"rescore", "sampling", "false_alarms", "device", "gpu_memory", "cache", "cache_gb", "cache_folder"}
 )
 """Settings that a resume may change; the others decide what the saved state, or its validation AP, means."""
 _PACKAGES: Final = ("ppnlab", "tensorflow", "keras", "numpy", "opencv-python-headless")
