@@ -96,7 +96,8 @@ class Pose:
     `homography` (3, 3) takes the unit square, upper left (0, 0) and lower right (1, 1), to the outline in the picture's
     pixels; `corners` (4, 2) are the outline's, clockwise on the screen from the object's own upper left. `turn` is the
     angle in degrees, -180 to 180, clockwise on the screen, of its upper edge; `parts` says from how many it was worked
-    out; `error` is the root mean square distance of centres and edges to what the pose says, in sizes of the object.
+    out; `error` is the root mean square distance of centres and edges to what the pose says, in sizes of the object,
+    and `cost` the sum of all squared errors in standard deviations, the unlikelihood of the view among them.
     """
 
     homography: Array
@@ -104,6 +105,7 @@ class Pose:
     turn: float
     parts: int
     error: float
+    cost: float
 
 
 def ways(labels: Sequence[str], template: Template) -> NDArray[np.int64]:
@@ -137,7 +139,7 @@ def pose(view: View, template: Template) -> Pose | None:
     values, cost = _fitted(seen, points)
     best = int(np.argmin(cost))
     error = seen.misfit(values[best], points[best])
-    return _pose(values[best], template, middle, size, len(view.labels), error)
+    return _pose(values[best], template, middle, size, len(view.labels), error, float(cost[best]))
 
 
 def _not_mirrored(values: Array) -> NDArray[np.bool_]:
@@ -233,7 +235,7 @@ def affine(points: Array, centres: Array) -> Array:
     return values
 
 
-def _pose(values: Array, template: Template, middle: Array, size: float, parts: int, error: float) -> Pose:
+def _pose(values: Array, template: Template, middle: Array, size: float, parts: int, error: float, cost: float) -> Pose:
     """Return the pose of a view (9,) that was fitted in sizes of the object from the middle of its box."""
     outline = template.corners * np.exp(values[8])
     corners = _seen_at(values[None], outline[None])[0] * size + middle
@@ -244,7 +246,7 @@ def _pose(values: Array, template: Template, middle: Array, size: float, parts: 
     homography = to_picture @ view @ from_square
     upper = corners[1] - corners[0]
     turn = float(np.degrees(np.arctan2(upper[1], upper[0])))
-    return Pose(homography / homography[2, 2], corners, turn, parts, error)
+    return Pose(homography / homography[2, 2], corners, turn, parts, error, cost)
 
 
 def view_of(box: Array, parts: Boxes, labels: Sequence[str], size: tuple[int, int]) -> View:

@@ -6,7 +6,7 @@ constellation, touches the edges of each object's box.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import permutations
 from typing import Final
 
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from annotations.tables import BoxDataset
 from detector.part_layout import true_parts
-from detector.pose import Array, Template, affine, can_be_read, tilts
+from detector.pose import Array, Template, View, affine, can_be_read, pose, tilts
 
 _LEAST_OBJECTS: Final = 8
 """Fewer constellations could be alike by chance."""
@@ -28,6 +28,14 @@ _WORST_MISFIT: Final = 0.06
 """Median distance, in sizes of the object, from the edges of the boxes to those that a layout predicts."""
 _WORST_TILT: Final = 0.45
 """Median tilt of the objects of a layout; constellations that are not alike need more to be laid over each other."""
+_AS_WELL: Final = 1.2
+"""A misfit that is so many times the least tells no angle from the best one."""
+_STRAIGHT: Final = 0.6
+"""Mean of the cosine of four times the turn from which on objects are taken to be not turned: about 13 degrees."""
+_DEGREES: Final = (-8.0, -4.0, 0.0, 4.0, 8.0)
+"""Angles by which a layout that was learnt from affine views is tried to be turned, and on how many objects."""
+_LOOKED_AT: Final = 20
+_WORST_COST: Final = 30.0
 _EDGE: Final = 0.05
 _TILT: Final = 0.25
 _LEAST_SPREAD: Final = 0.02
@@ -62,7 +70,34 @@ def learnt_template(dataset: BoxDataset, whole: str) -> Template | None:
     misfit, zoom = _misfits(objects, view, outline)
     if np.median(misfit) > _WORST_MISFIT or np.median(tilts(view[:, :4])) > _WORST_TILT:
         return None
-    return _template(objects, shape, outline, view, zoom)
+    return _straightened(objects, _template(objects, shape, outline, view, zoom))
+
+
+def _straightened(objects: _Objects, template: Template) -> Template:
+    """Return the layout with its parts turned a little in the outline, as it fits the views in perspective best.
+
+    The affine views from which it was learnt leave some degrees open.
+    """
+    views = [
+        View(box, template.labels, centres, np.zeros(4, np.bool_))
+        for centres, box in zip(objects.centres[:_LOOKED_AT], objects.box[:_LOOKED_AT], strict=True)
+    ]
+    costs = [_cost(views, _turned(template, degrees)) for degrees in _DEGREES]
+    a, b, _ = np.polyfit(_DEGREES, costs, 2)
+    if a <= 0:
+        return template
+    return _turned(template, float(np.clip(-b / (2 * a), _DEGREES[0], _DEGREES[-1])))
+
+
+def _turned(template: Template, degrees: float) -> Template:
+    cosine, sine = np.cos(np.radians(degrees)), np.sin(np.radians(degrees))
+    return replace(template, points=template.points @ np.array([[cosine, sine], [-sine, cosine]]))
+
+
+def _cost(views: Sequence[View], template: Template) -> float:
+    """Return the mean cost of the likeliest poses of the views, each at most so much."""
+    found = [pose(view, template) for view in views]
+    return float(np.mean([min(at.cost, _WORST_COST) for at in found if at is not None] or [np.inf]))
 
 
 def _complete_objects(dataset: BoxDataset, whole: str) -> _Objects | None:
@@ -160,8 +195,8 @@ def _mean_shape(objects: _Objects, order: NDArray[np.int64], view: Array, shape:
 def _outline(objects: _Objects, order: NDArray[np.int64], view: Array) -> Array:
     """Return the outline that fits the boxes best: its centre and half axes, (3, 2), in the frame of the shape.
 
-    For an angle of the axes, edges are linear in the rest; each angle is tried, and of those that fit about as well,
-    the one that lies straightest in most pictures is taken.
+    For an angle of the axes, edges are linear in the rest, and each angle is tried. Where objects are not turned, all
+    angles fit about as well: then the outline is as straight as they are.
     """
     matrix = view[:, :4].reshape(-1, 2, 2)
     middle = (objects.box[:, :2] + objects.box[:, 2:]) / 2 - view[:, 4:6]
@@ -173,9 +208,10 @@ def _outline(objects: _Objects, order: NDArray[np.int64], view: Array) -> Array:
         reach = np.abs(np.einsum("mij,kj->mik", matrix, axes)).reshape(-1, 2)
         lengths = np.maximum(np.linalg.lstsq(reach, half)[0], 1e-3)
         found.append((float(np.abs(reach @ lengths - half).mean()), np.vstack([centre, axes * lengths[:, None]])))
-    least = min(misfit for misfit, _ in found)
-    near = [outline for misfit, outline in found if misfit <= 1.1 * least + 1e-4]
-    return max(near, key=lambda outline: _straightness(outline, view))
+    least, best = min(found, key=lambda one: one[0])
+    near = [outline for misfit, outline in found if misfit <= _AS_WELL * least]
+    straightest = max(near, key=lambda outline: _straightness(outline, view))
+    return straightest if _straightness(straightest, view) > _STRAIGHT else best
 
 
 def _straightness(outline: Array, view: Array) -> float:
@@ -194,8 +230,13 @@ def _misfits(objects: _Objects, view: Array, outline: Array) -> tuple[Array, Arr
     half = (objects.box[:, 2:] - objects.box[:, :2]) / 2
     edges = _edges(view, outline, np.zeros(len(view)))
     predicted = (edges[:, 2:] - edges[:, :2]) / 2
-    zoom = np.log((half * predicted).sum(axis=1) / np.square(predicted).sum(axis=1))
+    zoom = _zoom(predicted, half)
     return np.abs(_edges(view, outline, zoom) - objects.box).mean(axis=1), zoom
+
+
+def _zoom(predicted: Array, half: Array) -> Array:
+    """Return the (M,) logarithms of the factors that bring half sides (M, 2) nearest to what they should be."""
+    return np.asarray(np.log((half * predicted).sum(axis=1) / np.square(predicted).sum(axis=1)))
 
 
 def _template(objects: _Objects, shape: Array, outline: Array, view: Array, zoom: Array) -> Template:
