@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from annotations.errors import AnnotationError
+from annotations.label_images import rows_by_image
 from annotations.pictures import read_picture
 from annotations.tables import BoxDataset
 from detector.augment import Sample, Source, finished, ignored_class, moved_sample, plain_sample
@@ -48,8 +49,7 @@ class BoxSamples:
     def __post_init__(self) -> None:
         truth = self.data.annotations
         # Sorted once, and kept in one piece: there may be a hundred thousand images.
-        by_image = np.argsort(truth.image_row, kind="stable")
-        first = np.searchsorted(truth.image_row[by_image], np.arange(len(self.data.images) + 1))
+        by_image, first = rows_by_image(self.data.images, truth)
         class_id = ignored_class(truth.class_id, truth.crowd | truth.ignore)
         object.__setattr__(self, "_truth", (truth.xyxy_rel[by_image], class_id[by_image]))
         object.__setattr__(self, "_first", first)

@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from annotations.label_images import rows_by_image
 from annotations.tables import BoxDataset
 from detector.augment import LEAST_SIDE, Sample, turned
 from detector.letterbox import letterbox
@@ -50,8 +51,7 @@ class Objects:
 
     def __post_init__(self) -> None:
         truth = self.data.annotations
-        order = np.argsort(truth.image_row, kind="stable")
-        first = np.searchsorted(truth.image_row[order], np.arange(len(self.data.images) + 1))
+        order, first = rows_by_image(self.data.images, truth)
         counts = np.isin(truth.class_id, self.data.object_class_ids) & ~truth.crowd & ~truth.ignore
         object.__setattr__(self, "_order", order)
         object.__setattr__(self, "_first", first)

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from annotations.detections import read_detections
 from annotations.errors import UsageError
+from annotations.label_images import rows_by_image
 from annotations.scene_codes import turn
 from annotations.scene_distractors import distractor
 from annotations.scene_planes import envelope, pasted, pose, projected, rectangle
@@ -76,8 +77,7 @@ def false_alarms(train: BoxDataset, path: Path) -> FalseAlarms:
     found = read_detections(path, train.images, train.classes, left_out=[])
     found = found.take(found.score >= LEAST_SCORE)
     pieces = np.clip(with_margin(found.xyxy_rel), 0.0, 1.0)
-    order = np.argsort(train.annotations.image_row, kind="stable")
-    first = np.searchsorted(train.annotations.image_row[order], np.arange(len(train.images) + 1))
+    order, first = rows_by_image(train.images, train.annotations)
     truth = train.annotations.xyxy_rel[order]
     free = [
         bool((piece[2:] > piece[:2]).all()) and not touches(piece, truth[first[row] : first[row + 1]]).any()

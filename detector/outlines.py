@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from annotations.drawn import Patch
 from annotations.errors import AnnotationError
-from annotations.label_images import Patches, dataset_patches
+from annotations.label_images import Patches, dataset_patches, rows_by_image
 from annotations.tables import BoxDataset
 from detector.augment_warp import corner_outlines, round_outlines
 
@@ -35,9 +35,7 @@ class Outlines:
     _kept: dict[int, Outline] = field(init=False, repr=False, default_factory=dict)
 
     def __post_init__(self) -> None:
-        order = np.argsort(self.data.annotations.image_row, kind="stable")
-        images = np.arange(len(self.data.images) + 1)
-        object.__setattr__(self, "_rows", (order, np.searchsorted(self.data.annotations.image_row[order], images)))
+        object.__setattr__(self, "_rows", rows_by_image(self.data.images, self.data.annotations))
         object.__setattr__(self, "_patches", dataset_patches(self.data))
 
     def __call__(self, row: int) -> Outline:
