@@ -349,7 +349,7 @@ class Loop:
         self.keeper.look(wait=True)
         # Who asks for a stop does not wait for minutes.
         return self.keeper.save_surely(
-            self._state(), self.settings, pauses, lambda: bool(self.stop) and pauses is AT_THE_END
+            self._state(), self.settings, pauses, lambda: pauses is AT_THE_END and bool(self._why_stop_at_once())
         )
 
     def _state(self) -> State:

@@ -24,7 +24,7 @@ from detector.diary import Diary
 from detector.run_directory import Run, create_run
 from detector.saving import Saver, State
 from detector.status import RunStatus, StatusFile
-from detector.steering import ask_to_change
+from detector.steering import ask_to_change, ask_to_stop
 from detector.stopping import Interrupted
 
 FILL = 500
@@ -148,12 +148,19 @@ def test_the_end_is_tried_again_until_there_is_room(
     same_end(tmp_path / "run", straight)
 
 
-def test_a_signal_while_the_end_is_tried_again_gives_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    "stop",
+    [lambda run: os.kill(os.getpid(), signal.SIGTERM), lambda run: ask_to_stop(run, "now")],
+    ids=["TERM", "stop"],
+)
+def test_a_stop_while_the_end_is_tried_again_gives_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stop: Callable[[Path], None]
+) -> None:
     monkeypatch.setattr(loop, "AT_THE_END", (1e9,) * 9)
     pauses: list[float] = []
-    monkeypatch.setattr(loop.time, "sleep", lambda s: (pauses.append(s), os.kill(os.getpid(), signal.SIGTERM)))
+    monkeypatch.setattr(loop.time, "sleep", lambda s: (pauses.append(s), stop(tmp_path / "run")))
     with pytest.raises(PpnlabError, match="checkpoint must be writable"):
-        train(tmp_path / "run", at({16: fill}))
+        train(tmp_path / "run", at({16: fill}), every=0.0)
     assert len(pauses) == 1
 
 
