@@ -1,0 +1,104 @@
+"""What a training learns of parts and keeps in its run, and runs that have none of it."""
+
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from detector_samples import QUICK, Watch, drawn_dataset
+
+from annotations.dataset import read_dataset, write_dataset
+from annotations.errors import PpnlabError
+from annotations.tables import NO_PARENT
+from detector.evaluating import detect_splits
+from detector.part_knowledge import FILE, read_knowledge
+from detector.rescoring import FILE as RESCORING
+from detector.rescoring import read_rescoring
+from detector.run_directory import Run
+from detector.training import go_on, start
+from detector.weights import load_predictor
+from evaluation.monitor import monitor_ap
+
+SETTINGS = replace(QUICK, epochs=1, score_floor=0.001)
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Drawn scenes with a code each, whose parts name it."""
+    place = tmp_path_factory.mktemp("parts")
+    plain = read_dataset(drawn_dataset(place, {"train": 12, "val": 3}))
+    truth = plain.annotations
+    whole_of = {int(truth.image_row[row]): int(truth.object_id[row]) for row in np.flatnonzero(truth.class_id == 0)}
+    parent = [NO_PARENT if c == 0 else whole_of[int(i)] for i, c in zip(truth.image_row, truth.class_id, strict=True)]
+    linked = replace(plain, annotations=replace(truth, parent_id=np.array(parent)))
+    write_dataset(place / "linked", linked, [], command="test")
+    return place / "linked"
+
+
+@pytest.fixture(scope="module")
+def run(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("runs") / "run"
+    start(data, path, SETTINGS, monitor_ap, Watch(), "test")
+    return path
+
+
+def test_a_training_keeps_what_it_learnt_of_parts_and_whether_they_help(run: Path) -> None:
+    known = read_knowledge(run)
+    assert known is not None
+    assert known.expected("qr_code") == {"fip": 3}
+    events = [event["event"] for event in Run(run).events()]
+    assert events[-2:] == ["rescoring", "finished"]
+    assert read_rescoring(run).step == 3
+
+
+def test_a_run_learns_of_parts_once(run: Path, data: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "run"
+    shutil.copytree(run, copy)
+    before = {name: (copy / name).read_bytes() for name in (FILE, RESCORING)}
+    go_on(copy, {}, data, monitor_ap, Watch())
+    assert {name: (copy / name).read_bytes() for name in before} == before
+    assert [event["event"] for event in Run(copy).events()].count("rescoring") == 1
+
+
+def test_a_run_of_an_earlier_version_loads_without_knowledge(run: Path, tmp_path: Path) -> None:
+    shutil.copytree(run, tmp_path / "run")
+    for name in (FILE, RESCORING):
+        (tmp_path / "run" / name).unlink()
+    model = load_predictor(tmp_path / "run", "last").model
+    assert model.densities == {}
+    assert not model.rescoring.used
+
+
+@pytest.mark.slow
+def test_a_run_of_an_earlier_version_detects_as_ever_and_learns_when_it_goes_on(
+    run: Path, data: Path, tmp_path: Path
+) -> None:
+    old = tmp_path / "run"
+    shutil.copytree(run, old)
+    (old / FILE).unlink()
+    (old / RESCORING).unlink()
+    now, before = (detect_splits(load_predictor(at, "last"), read_dataset(data), ["val"])[1] for at in (run, old))
+    np.testing.assert_array_equal(now.xyxy_rel, before.xyxy_rel)
+    go_on(old, {}, data, monitor_ap, Watch())
+    assert (old / FILE).read_bytes() == (run / FILE).read_bytes()
+    assert (old / RESCORING).read_bytes() == (run / RESCORING).read_bytes()
+
+
+@pytest.mark.slow
+def test_rescoring_is_not_made_nor_used_where_it_is_switched_off(run: Path, data: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "run"
+    shutil.copytree(run, copy)
+    (copy / RESCORING).write_text('{"schema": 1, "step": 3, "classes": {"fip": {"offset": -9.0, "weight": 1.0, '
+                                  '"ap_before": 0.1, "ap_after": 0.2}}}')  # fmt: skip
+    assert load_predictor(copy, "last").model.rescoring.used
+    go_on(copy, {"rescore": False}, data, monitor_ap, Watch())
+    assert not load_predictor(copy, "last").model.rescoring.used
+
+
+def test_damaged_knowledge_is_named_before_the_network_loads(run: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "run"
+    shutil.copytree(run, copy)
+    (copy / FILE).write_text("rubbish")
+    with pytest.raises(PpnlabError, match=r"parts\.json: what the run knows of parts must be as"):
+        load_predictor(copy, "last")
