@@ -1,4 +1,4 @@
-"""What a run knows of objects and their parts from its training images: `parts.json` of the run.
+"""What a run knows of objects and their parts from its training images: `layout.json` of the run.
 
 Learnt once, when the training begins, and the same wherever the run is taken to. A run of an earlier version has none:
 its parts belong to the objects around them, and it tells no pose.
@@ -18,7 +18,7 @@ from detector.part_layout import Density, PartPlaces, learnt_places
 from detector.pose import Template
 from detector.template_learning import learnt_template
 
-FILE: Final = "parts.json"
+FILE: Final = "layout.json"
 SCHEMA: Final = 1
 
 
@@ -40,7 +40,7 @@ class PartKnowledge:
         return {part: count for part, count in counts.items() if count}
 
     def to_json(self) -> dict[str, Any]:
-        """Return the knowledge as parts.json holds it."""
+        """Return the knowledge as layout.json holds it."""
         return {
             "schema": SCHEMA,
             "parts": {part: known.to_json() for part, known in self.places.items()},
@@ -81,7 +81,7 @@ def learnt(dataset: BoxDataset) -> PartKnowledge:
 
 
 def write_knowledge(run: Path, knowledge: PartKnowledge) -> None:
-    """Write parts.json into a run's directory, whole.
+    """Write layout.json into a run's directory, whole.
 
     Raises:
         PpnlabError: it cannot be written.

@@ -100,5 +100,5 @@ def test_damaged_knowledge_is_named_before_the_network_loads(run: Path, tmp_path
     copy = tmp_path / "run"
     shutil.copytree(run, copy)
     (copy / FILE).write_text("rubbish")
-    with pytest.raises(PpnlabError, match=r"parts\.json: what the run knows of parts must be as"):
+    with pytest.raises(PpnlabError, match=r"layout\.json: what the run knows of parts must be as"):
         load_predictor(copy, "last")

@@ -213,7 +213,7 @@ def test_knowledge_and_rescoring_come_back_from_their_files(tmp_path: Path) -> N
 def test_a_damaged_file_is_named(tmp_path: Path, text: str) -> None:
     (tmp_path / FILE).write_text(text)
     (tmp_path / RESCORING).write_text(text)
-    with pytest.raises(PpnlabError, match=r"parts\.json: what the run knows"):
+    with pytest.raises(PpnlabError, match=r"layout\.json: what the run knows"):
         read_knowledge(tmp_path)
     with pytest.raises(PpnlabError, match=r"rescoring\.json: re-scoring must"):
         read_rescoring(tmp_path)
