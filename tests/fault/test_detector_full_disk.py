@@ -43,13 +43,6 @@ def no_larger_than(size: int) -> Iterator[None]:
 
 
 @pytest.fixture(autouse=True)
-def _room_again() -> Iterator[None]:
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    yield
-    resource.setrlimit(resource.RLIMIT_FSIZE, before)
-
-
-@pytest.fixture(autouse=True)
 def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(loop, "AT_THE_END", (0.0,) * 3)
     monkeypatch.setattr(loop, "ON_A_STOP", (0.0,) * 3)
