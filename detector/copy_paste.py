@@ -17,6 +17,8 @@ from detector.settings import Settings
 
 SMALLEST: Final = 12.0
 """Pixels of an object's longer side at the input, at least, unless it is smaller in its own picture."""
+SMALLEST_PART: Final = 3.0
+"""The same of each of its parts: a large code whose finder patterns vanish is a grey square."""
 MARGIN: Final = 0.12
 """Share of an object's sides that comes with it all round, and fades: a code's quiet zone is a part of its looks."""
 _MOST: Final = 3
@@ -108,7 +110,7 @@ def _pasted(
     sample: Sample, cutout: Cutout, picture: NDArray[np.uint8], settings: Settings, rng: np.random.Generator
 ) -> Sample:
     piece, xyxy = _cut(picture, cutout)
-    factor = _factor(picture, xyxy if len(xyxy) else np.array([[0, 0, *piece.shape[1::-1]]]), settings, rng)
+    factor = _factor(picture, xyxy if len(xyxy) else np.array([[0.0, 0.0, *piece.shape[1::-1]]]), settings, rng)
     quarters, mirror = int(rng.integers(4)) if settings.rotate else 0, bool(rng.integers(2)) and settings.flip
     piece, xyxy = _resized(piece, xyxy, factor)
     piece, xyxy = turned(piece, xyxy, quarters, mirror=mirror)
@@ -141,8 +143,10 @@ def _factor(
     side = float((xyxy[0, 2:] - xyxy[0, :2]).max())
     # No larger than in its own picture, nor than half the input: it would find no room.
     natural = min(side * fitted.new_width / width, min(settings.input) / 2)
+    part = float((xyxy[1:, 2:] - xyxy[1:, :2]).max(axis=1).min(initial=np.inf))
+    smallest = min(max(SMALLEST, SMALLEST_PART * side / part), natural)
     # Even in the logarithm: small ones are as many as large ones, which in most photographs they are not.
-    wanted = np.exp(rng.uniform(np.log(min(SMALLEST, natural)), np.log(natural)))
+    wanted = np.exp(rng.uniform(np.log(smallest), np.log(natural)))
     return float(wanted / side)
 
 

@@ -193,6 +193,19 @@ def test_a_pasted_object_is_where_its_box_is_with_its_part_inside(tmp_path: Path
     assert pasted > 30
 
 
+def test_an_object_is_not_pasted_so_small_that_its_parts_vanish(tmp_path: Path) -> None:
+    data = a_pair(tmp_path)
+    picture, cutout = _read(data, 0), Objects(data).draw(np.random.default_rng(0))
+    assert cutout is not None
+    tiny = replace(cutout, xyxy=np.array([cutout.xyxy[0], [32 / 120, 0.32, 37 / 120, 0.37]]))
+    for seed in range(20):
+        sample = with_pasted(empty(), lambda _: tiny, lambda _: picture, SETTINGS, np.random.default_rng(seed))
+        whole, parts = (sample.xyxy[sample.class_id == class_id] for class_id in (0, 1))
+        assert len(whole) == len(parts)
+        # A part of 5 pixels of 40: it has 3 where the object has 24. Pieces have whole sides.
+        assert ((parts[:, 2:] - parts[:, :2]).max(axis=1, initial=0) >= 2.8).all()
+
+
 def _read(data: BoxDataset, row: int) -> NDArray[np.uint8]:
     from annotations.pictures import read_picture
 
