@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from annotations.dataset import read_dataset
 from annotations.drawing import draw_boxes
-from annotations.errors import UsageError
+from annotations.errors import AnnotationError, UsageError
 from annotations.palette import COLOURS
 from annotations.pictures import write_picture
 from annotations.tables import BoxDataset
@@ -41,7 +41,10 @@ def draw_samples(dataset: Path, settings: Settings, file: Path) -> int:
     if not len(data.images):
         raise UsageError(f"{dataset}: split train must hold images, got none")
     samples = first_samples(data, settings, COLUMNS**2)
-    write_picture(file, sheet([marked(sample) for sample in samples]))
+    try:
+        write_picture(file, sheet([marked(sample) for sample in samples]))
+    except OSError as error:
+        raise AnnotationError(f"{file}: file must be writable, got {error.strerror or error}") from error
     return len(samples)
 
 

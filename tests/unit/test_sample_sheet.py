@@ -8,7 +8,7 @@ import pytest
 from detector_samples import QUICK, drawn_dataset
 from numpy.typing import NDArray
 
-from annotations.errors import UsageError
+from annotations.errors import AnnotationError, UsageError
 from annotations.palette import COLOURS
 from annotations.pictures import read_picture
 from detector.augment import Sample
@@ -63,5 +63,7 @@ def test_one_sample_is_a_sheet() -> None:
 def test_other_files_and_datasets_without_training_images_are_refused(data: Path, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"a\.gif"):
         draw_samples(data, QUICK, tmp_path / "a.gif")
+    with pytest.raises(AnnotationError, match=r"file must be writable, got No such file"):
+        draw_samples(data, QUICK, tmp_path / "none" / "a.png")
     with pytest.raises(UsageError, match="split train"):
         draw_samples(drawn_dataset(tmp_path, {"val": 1}), QUICK, tmp_path / "a.png")
