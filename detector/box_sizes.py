@@ -43,7 +43,7 @@ class BoxSizes:
     def text(self, settings: Settings) -> str:
         """Return it as a sentence, with what can be done."""
         told = (
-            f"{self.label}: {self.boxes} boxes of {self.least:.0f} to {self.most:.0f} px "
+            f"{self.label}: {self.boxes} boxes, 80% of them {self.least:.0f} to {self.most:.0f} px "
             f"(median {self.median:.0f}) at input {','.join(map(str, dict.fromkeys(settings.input)))}"
         )
         if self.small >= _TOLD:
