@@ -3,13 +3,14 @@
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final, NoReturn, Protocol
 
 from numpy.typing import NDArray
 
 from annotations.errors import PpnlabError, UsageError
+from detector.advance import epoch_row, rate_of, stands_still, validation_is_owed, with_epoch, with_step
 from detector.budget import Budget
 from detector.checkpoint import Progress, checkpoint_path, newest_checkpoint, remove_leftovers, set_aside
 from detector.diary import HistoryRow
@@ -19,12 +20,11 @@ from detector.keeping import Keeper
 from detector.order import steps_per_epoch
 from detector.run_directory import Run
 from detector.saving import State, is_kept
-from detector.schedules import Watched, after_epoch, learning_rate
 from detector.settings import Settings
 from detector.status import StatusFile
 from detector.steering import Requests
 from detector.stopping import Interrupted, StopRequest, stop_requests
-from detector.stretch import FIRST_ROW, course, on_data, without_cut_epoch
+from detector.stretch import course, on_data, without_cut_epoch
 
 AT_THE_END: Final = (2.0,) * 300
 """Pauses in seconds between the tries to save the end of a training on a full disk: ten minutes in all."""
@@ -132,7 +132,7 @@ class Loop:
         # What stands in the files beyond the checkpoint is done again: history.csv must not hold it twice.
         self.keeper.history(self.progress.history)
         with self.keeper, stop_requests() as self.stop:
-            if self._validation_is_owed():
+            if validation_is_owed(self.progress, self.course):
                 self._end_epoch()
             if self._stands_still():
                 self._tell_standstill()
@@ -235,19 +235,14 @@ class Loop:
 
     def _step(self, batch: Batch) -> None:
         before = self.progress
-        losses = self.trainer.step(batch, before.step, self._rate(before.step))
+        rate = rate_of(before, self.course, self.settings, before.step)
+        losses = self.trainer.step(batch, before.step, rate)
         if not math.isfinite(losses["loss"]):
             self._refuse_or_skip(losses)
             return
         images = len(next(iter(batch.values())))
-        sums = {name: (before.sums or {}).get(name, 0.0) + value * images for name, value in losses.items()}
-        images_done = before.images + images
-        self.progress = replace(before, step=before.step + 1, images=images_done, sums=sums, skipped=0)
+        self.progress = with_step(before, losses, images)
         self.watch.step(self.progress.step, self.course.total, images, losses)
-
-    def _rate(self, step: int) -> float:
-        watched = Watched.from_json(self.progress.watched)
-        return learning_rate(self.settings, self.course.place(step), self.course.even(), watched)
 
     def _refuse_or_skip(self, losses: Mapping[str, float]) -> None:
         """Take note of a step whose update was not made, where that is allowed.
@@ -268,21 +263,12 @@ class Loop:
         self.progress = replace(before, step=before.step + 1, skipped=before.skipped + 1)
 
     def _stands_still(self) -> bool:
-        """Return whether the training is over before its last step, for the validation score rises no more."""
-        wanted, done = self.settings.early_stop, self.progress
-        since = done.step - max(done.best_step or 0, self.course.begun_step)
-        return bool(wanted) and bool(done.history) and since >= wanted * self.course.per_epoch
+        return stands_still(self.progress, self.course, self.settings)
 
     def _tell_standstill(self) -> None:
         done = self.progress
         best = f"the best is step {done.best_step}" if done.best_step else "there was none"
         self.watch.note(f"no better validation score in early_stop={self.settings.early_stop} epochs; {best}")
-
-    def _validation_is_owed(self) -> bool:
-        """Return whether the training was stopped between the last step of an epoch and the end of its validation."""
-        step, history = self.progress.step, self.progress.history
-        told = _step(history[-1]) if history else 0
-        return told < step and (self.course.ends_epoch(step) or step == self.course.total > self.course.begun_step)
 
     def _predict(self, pictures: NDArray[Any]) -> Outputs:
         # Somebody who stops a training does not want to wait for thousands of images.
@@ -297,18 +283,9 @@ class Loop:
             scores = self.family.monitor(self._predict)
         except _LeftValidation:
             self._leave(f"{self._why_stop_at_once()} in the validation, which a resume will make")
-        row: dict[str, float | int | None] = {
-            "epoch": self.course.epoch(done.step),
-            "step": done.step,
-            "learning_rate": self._rate(done.step - 1),
-            **{name: value / done.images for name, value in (done.sums or {}).items()},
-            **{f"val_{name}": value for name, value in scores.items()},
-            "seconds": round(done.seconds, 3),
-            "images_per_second": round(done.images / done.seconds, 3) if done.seconds else None,
-            "data_wait": round(done.data_seconds / done.seconds, 4) if done.seconds else None,
-        }
-        better = self._count(row, scores[self.family.best_by])
-        self._save_epoch(row, better)
+        row = epoch_row(done, self.course, self.settings, scores)
+        self.progress = with_epoch(done, row, scores[self.family.best_by], self.course, self.settings)
+        self._save_epoch(row)
         self.keeper.history(self.progress.history)
         self.keeper.diary.log(", ".join(f"{name} {_short(value)}" for name, value in row.items()))
         self.watch.epoch(row)
@@ -316,20 +293,8 @@ class Loop:
             self.hinted = True
             self.watch.note(hint)
 
-    def _count(self, row: HistoryRow, score: float | None) -> bool:
-        """Take an epoch's row and score into the progress, and return whether the score is the best so far."""
-        done = self.progress
-        better = score is not None and (done.best_score is None or score > done.best_score)
-        new: dict[str, Any] = {"best_step": done.step, "best_score": score} if better else {}
-        if self.course.ends_epoch(done.step):
-            # An epoch that `total_steps` cut off keeps its sums: a longer training would go on with it.
-            watched, place = Watched.from_json(done.watched), self.course.place(done.step)
-            watched = after_epoch(self.settings, watched, score, place, self.course.even())
-            new |= {**FIRST_ROW, "watched": asdict(watched)}
-        self.progress = replace(done, history=(*done.history, row), **new)
-        return better
-
-    def _save_epoch(self, row: HistoryRow, better: bool) -> None:
+    def _save_epoch(self, row: HistoryRow) -> None:
+        better = self.progress.best_step == self.progress.step
         if self.progress.step == self.course.total or self._stands_still():
             self._save_surely(AT_THE_END)
         elif better or is_kept(row, self.settings) or len(self.progress.history) % self.settings.save_every == 0:
@@ -366,10 +331,6 @@ def _check_pieces(family: Family, settings: Settings) -> None:
             f"settings: accumulate must be at most {smallest}, the images of the smallest step, got "
             f"{settings.accumulate}"
         )
-
-
-def _step(row: HistoryRow) -> int:
-    return int(row["step"] or 0)
 
 
 def _short(value: float | int | None) -> str:
