@@ -31,8 +31,14 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as output:
         command = [sys.executable, str(HERE / "qr_photos.py"), str(PHOTOS), str(Path(output) / "qr_photos")]
         failed += ["qr_photos.py"] if subprocess.run(command, check=False).returncode else []
-        for name in ("data_feeding.py", "sample_kinds.py"):
-            command = [sys.executable, str(HERE / name), str(Path(output) / "qr_photos" / "data")]
+        data, run, far = (str(Path(output) / place) for place in ("qr_photos/data", "qr_photos/run", "far"))
+        for name, *places in (
+            ("far_scenes.py", data, far, run),
+            ("code_readers.py", data, run),
+            ("data_feeding.py", data),
+            ("sample_kinds.py", data),
+        ):
+            command = [sys.executable, str(HERE / name), *places]
             failed += [name] if subprocess.run(command, check=False).returncode else []
     sys.exit(f"failed: {', '.join(failed)}" if failed else 0)
 
