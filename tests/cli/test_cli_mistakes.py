@@ -99,7 +99,11 @@ MISTAKES: Sequence[tuple[str, int, str]] = [
     ("train data new --set epochs=many", 2, "--set: epochs must be a whole number, got 'many'"),
     ("train data new --set epochs=0", 2, "epochs must be at least 1, got 0"),
     ("train data new --set input=100", 2, "input must be a multiple of 32 pixels, got 100,100"),
-    ("train data new --set backbone=resnet", 2, "backbone must be one of lite0, none, mobilenet, resnet50, vgg16, got 'resn"),
+    (
+        "train data new --set backbone=resnet",
+        2,
+        "backbone must be one of lite0, none, mobilenet, resnet50, vgg16, got 'r",
+    ),
     ("train data new --set learning_rate=nan", 2, "learning_rate must be finite"),
     ("train data new --set weights=nowhere.pth", 2, "weights must be .* a .npz or .pth file, got .nowhere.pth."),
     ("train data new --config nowhere.toml", 2, "nowhere.toml: configuration must be a readable file, got No such"),

@@ -29,7 +29,8 @@ def test_sizes_are_those_in_the_letterboxed_picture() -> None:
     assert found[0].least == pytest.approx(0.256 * 120)
     assert found[0].most == pytest.approx(0.256 * 280)
     assert found[0].small == found[0].unfitted == 0
-    assert found[0].text(Settings(input=(256, 256))) == "code: 3 boxes, 80% of them 31 to 72 px (median 51) at input 256"
+    told = found[0].text(Settings(input=(256, 256)))
+    assert told == "code: 3 boxes, 80% of them 31 to 72 px (median 51) at input 256"
 
 
 def test_small_boxes_are_told_with_an_input_that_shows_them() -> None:
