@@ -25,6 +25,7 @@ STRIDE_MULTIPLE: Final = 32
 """Pixels that each side of the network's input must be a multiple of: the trunk's merge needs whole grids."""
 
 _MOST_WEIGHT: Final = 1e6
+_WEIGHT: Final = re.compile(r"(.+?)\s*[:=]\s*([^:=]+)")
 _DEVICE: Final = re.compile(r"auto|cpu|gpu:\d{1,3}", re.ASCII)
 
 
@@ -205,10 +206,12 @@ def _pair(where: str, value: Any, kind: type[int] | type[float]) -> tuple[Any, .
 
 
 def _sampling(where: str, value: Any) -> Sampling:  # noqa: ANN401
-    """Return the names and weights of a table, or of a text like `simulated:1,corrected:3`."""
+    """Return the names and weights of a table, or of a text like `simulated:1,corrected:3` or `{corrected = 3}`."""
     if isinstance(value, str):
-        parts = [part.rpartition(":") for part in value.split(",") if part.strip()]
-        table = {name.strip(): weight for name, _, weight in parts}
+        text = value.strip()
+        items = (text[1:-1] if text.startswith("{") and text.endswith("}") else text).split(",")
+        parts = [_WEIGHT.fullmatch(item.strip()) for item in items if item.strip()]
+        table = {found[1].strip(" \"'"): found[2] for found in parts if found}
         value = table if len(table) == len(parts) and "" not in table else value
     if not isinstance(value, Mapping):
         raise UsageError(f"{where} must be a table like {{corrected = 3}}, or corrected:3, got {value!r}")

@@ -152,3 +152,17 @@ def test_assignments_split_at_the_first_sign() -> None:
 def test_assignments_without_a_sign_are_refused() -> None:
     with pytest.raises(UsageError, match="--set must be key=value, got 'epochs'"):
         parse_assignments(["epochs"])
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["far/north:3,made:0.5", "{far/north = 3, made = 0.5}", '{"far/north"=3, made=0.5}', "{far/north: 3, made: .5}"],
+)
+def test_sampling_can_be_typed_as_it_is_shown_and_as_toml_has_it(text: str) -> None:
+    assert Settings().changed({"sampling": text}, "--set").sampling == (("far/north", 3.0), ("made", 0.5))
+
+
+@pytest.mark.parametrize("text", ["made", "{made}", "made:1,made:2", ":3"])
+def test_sampling_that_is_no_table_is_refused(text: str) -> None:
+    with pytest.raises(UsageError, match="sampling"):
+        Settings().changed({"sampling": text}, "--set")
