@@ -70,7 +70,9 @@ def learnt_template(dataset: BoxDataset, whole: str) -> Template | None:
     misfit, zoom = _misfits(objects, view, outline)
     if np.median(misfit) > _WORST_MISFIT or np.median(tilts(view[:, :4])) > _WORST_TILT:
         return None
-    return _straightened(objects, _template(objects, shape, outline, view, zoom))
+    template = _template(objects, shape, outline, view, zoom)
+    # Objects that stand straight told the outline's angle already, and better.
+    return template if _straightness(outline, view) > _STRAIGHT else _straightened(objects, template)
 
 
 def _straightened(objects: _Objects, template: Template) -> Template:
