@@ -140,7 +140,7 @@ def test_a_stop_in_mid_epoch_changes_nothing(place: Path) -> None:
     assert events(place, "stopped") == ["started", "interrupted", "resumed", "finished"]
     assert events(place, "straight") == ["started", "finished"]
     assert {path.name for path in (place / "stopped").iterdir()} == {
-        "config.json", "history.csv", "events.jsonl", "checkpoints", "lock", "log.txt", "status.json",
+        "config.json", "history.csv", "events.jsonl", "checkpoints", "lock", "log.txt", "requests", "status.json",
     }  # fmt: skip
     assert {"val_ap", "val_ap50", "val_ap50/qr_code"} <= Run(place / "stopped").history().keys()
 
