@@ -809,11 +809,12 @@ def _finish(done: "Trained", as_json: bool) -> None:
         "run": str(done.run.path),
         "epochs": done.epochs,
         "best_step": done.best_step,
-        "best_val_ap": done.best_score,
+        "score": done.score,
+        "best_score": done.best_score,
+        **({"best_val_ap": done.best_score} if done.score == "ap" else {}),
     }
-    best = (
-        "none yet" if done.best_score is None else f"step {done.best_step} with val AP@[.5:.95] {done.best_score:.3f}"
-    )
+    score = "AP@[.5:.95]" if done.score == "ap" else done.score
+    best = "none yet" if done.best_score is None else f"step {done.best_step} with val {score} {done.best_score:.3f}"
     text = f"{done.epochs} epochs in {done.run.path}; best: {best}\n{_next('evaluate', done.run.path)}"
     _print_json_or(as_json, values, lambda: text)
 

@@ -46,18 +46,22 @@ RESUMABLE: Final = frozenset(
     | {"clip_norm", "ema", "accumulate", "skip_bad_steps", "save_every", "save_steps", "keep", "keep_every", "loaders"}
     | {"rescore", "sampling", "false_alarms", "device", "gpu_memory", "cache", "cache_gb", "cache_folder"}
 )
-"""Settings that a resume may change; the others decide what the saved state, or its validation AP, means."""
+"""Settings that a resume may change; the others decide what the saved state, or its validation score, means."""
 _PACKAGES: Final = ("ppnlab", "tensorflow", "keras", "numpy", "opencv-python-headless")
 
 
 @dataclass(frozen=True)
 class Trained:
-    """What a training came to: its run, the last finished epoch, and the best step with its validation AP."""
+    """What a training came to: its run, the last finished epoch, and the best step with its validation score.
+
+    `score` names that score as the history does, without `val_`.
+    """
 
     run: Run
     epochs: int
     best_step: int | None
     best_score: float | None
+    score: str = "ap"
 
 
 def start(
@@ -254,7 +258,7 @@ def _train(
     loop.keeper.diary.event(
         "finished", step=end.step, **({"early_stop": settings.early_stop} if end.step < loop.course.total else {})
     )
-    return Trained(run, len(end.history), end.best_step, end.best_score)
+    return Trained(run, len(end.history), end.best_step, end.best_score, family.best_by)
 
 
 def _known(run: Run, data: BoxDataset, watch: "Watcher") -> PartKnowledge:

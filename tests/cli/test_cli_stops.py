@@ -1,5 +1,6 @@
 """How train and resume leave when they are stopped: 130, or 0 for a scheduler that puts the job back by itself."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import NoReturn
@@ -9,7 +10,7 @@ from cli_runner import ppnlab
 
 import cli
 from detector import training
-from detector.run_directory import create_run
+from detector.run_directory import Run, create_run
 from detector.settings import Settings
 from detector.stopping import Interrupted
 
@@ -63,3 +64,15 @@ def test_the_threads_of_a_new_run_can_be_given_by_their_own_option(
     monkeypatch.setattr(training, "start", train)
     ppnlab("train", tmp_path / "data", tmp_path / "run", "--threads", "3")
     assert [settings.threads for settings in given] == [3]
+
+
+@pytest.mark.parametrize(("score", "told"), [("ap", "val AP@[.5:.95] 0.500"), ("iou", "val iou 0.500")])
+def test_the_best_is_told_by_the_name_of_its_score(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, score: str, told: str
+) -> None:
+    ended = training.Trained(Run(tmp_path / "run"), 3, 9, 0.5, score)
+    monkeypatch.setattr(training, "start", lambda *arguments: ended)
+    result = ppnlab("train", "data", tmp_path / "run")
+    assert f"best: step 9 with {told}\n" in result.stdout
+    values = json.loads(ppnlab("train", "data", tmp_path / "run", "--json").stdout)
+    assert (values["score"], values["best_score"], "best_val_ap" in values) == (score, 0.5, score == "ap")
