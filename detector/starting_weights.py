@@ -45,7 +45,7 @@ def branch_names(classes: Sequence[str], parts: Mapping[str, str], branch: str) 
 
 def names_a_run(weights: str) -> bool:
     """Return whether the setting `weights` names a directory: a run, or a checkpoint of one."""
-    return weights not in _WORDS and Path(weights).is_dir()
+    return weights not in {"", *_WORDS} and Path(weights).is_dir()
 
 
 def best_checkpoint(weights: str) -> Path:

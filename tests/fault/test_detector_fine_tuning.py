@@ -149,8 +149,8 @@ def test_words_are_no_runs_even_where_a_folder_has_their_name(tmp_path: Path, mo
     monkeypatch.chdir(tmp_path)
     for name in ("package", "none", "imagenet", "run"):
         Path(name).mkdir()
-    assert [names_a_run(word) for word in ("package", "none", "imagenet", "run", "nowhere")] == [
-        False, False, False, True, False,
+    assert [names_a_run(word) for word in ("package", "none", "imagenet", "run", "nowhere", "")] == [
+        False, False, False, True, False, False,
     ]  # fmt: skip
 
 

@@ -162,7 +162,7 @@ def test_none_gives_no_arrays() -> None:
 
 @pytest.mark.parametrize("weights", ["imagenet", "", "missing.npz", "missing.pth", "./none.npz"])
 def test_unknown_weights_name_what_is_accepted(weights: str) -> None:
-    with pytest.raises(UsageError, match=r"package, none, or the path of a \.npz or \.pth file, got '"):
+    with pytest.raises(UsageError, match=r"package, none, a run, or the path of a \.npz or \.pth file, got '"):
         weight_arrays(weights)
 
 
