@@ -79,8 +79,10 @@ def whole_directory(final: Path) -> Iterator[Path]:
     flush_directory(final.parent)
 
 
-def write_whole(path: Path, data: bytes | str) -> None:
+def write_whole(path: Path, data: bytes | str, *, durable: bool = True) -> None:
     """Write a file in one piece: a reader sees the old content or the new, never a part; parents are made.
+
+    Without `durable` it is not waited for the disk: for what nobody needs after a power cut.
 
     A device or a pipe, such as /dev/stdout, is written to as it stands: a file must not take its place.
     """
@@ -92,10 +94,12 @@ def write_whole(path: Path, data: bytes | str) -> None:
     try:
         with aside.open("wb") as handle:
             handle.write(data.encode() if isinstance(data, str) else data)
-            handle.flush()
-            os.fsync(handle.fileno())
+            if durable:
+                handle.flush()
+                os.fsync(handle.fileno())
         aside.replace(path)
     except BaseException:
         aside.unlink(missing_ok=True)
         raise
-    flush_directory(path.parent)
+    if durable:
+        flush_directory(path.parent)

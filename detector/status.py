@@ -65,7 +65,7 @@ class StatusFile:
             "time": time.time(),
         }
         with contextlib.suppress(OSError):
-            write_whole(self.path, json.dumps(content) + "\n")
+            write_whole(self.path, json.dumps(content) + "\n", durable=False)
 
 
 @dataclass(frozen=True, slots=True)

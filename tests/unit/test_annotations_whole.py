@@ -138,3 +138,9 @@ def test_a_pipe_is_written_to_and_stays_a_pipe(tmp_path: Path) -> None:
     finally:
         os.close(reader)
     assert (tmp_path / "pipe").is_fifo()
+
+
+def test_what_need_not_be_durable_does_not_wait_for_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    failing_sync(monkeypatch, errno.EIO, directories=True)
+    write_whole(tmp_path / "b.txt", "new", durable=False)
+    assert (tmp_path / "b.txt").read_text() == "new"
