@@ -22,6 +22,8 @@ _LEAST_OBJECTS: Final = 8
 _MOST_OBJECTS: Final = 60
 _STARTS: Final = 8
 _ROUNDS: Final = 4
+_FLATTEST: Final = 0.05
+"""Least extent of a layout across its longest direction, in sizes of the object: parts in a row tell no view."""
 _SHARE: Final = 0.5
 """Share of the objects that must have the usual number of each part."""
 _WORST_MISFIT: Final = 0.06
@@ -60,6 +62,8 @@ def learnt_template(dataset: BoxDataset, whole: str) -> Template | None:
     if objects is None:
         return None
     shape = _usual_constellation(objects)
+    if np.linalg.svd(shape - shape.mean(axis=0), compute_uv=False)[-1] < _FLATTEST:
+        return None
     outline = _outline(objects, *_laid_over(objects, shape, None))
     for _ in range(_ROUNDS):
         order, view = _laid_over(objects, shape, outline)
@@ -85,6 +89,8 @@ def _straightened(objects: _Objects, template: Template) -> Template:
         for centres, box in zip(objects.centres[:_LOOKED_AT], objects.box[:_LOOKED_AT], strict=True)
     ]
     costs = [_cost(views, _turned(template, degrees)) for degrees in _DEGREES]
+    if not np.isfinite(costs).all():
+        return template
     a, b, _ = np.polyfit(_DEGREES, costs, 2)
     if a <= 0:
         return template
@@ -185,12 +191,13 @@ def _mean_shape(objects: _Objects, order: NDArray[np.int64], view: Array, shape:
     """Return the (n, 2) mean of the constellations, each turned and sized as `shape` is; the less tilted count more."""
     ordered = np.take_along_axis(objects.centres, order[..., None], axis=1)
     turned, aim = _complex(ordered), _complex(shape)
-    turned = turned * (turned.conj() @ aim / np.abs(turned.conj() @ aim))[:, None]
+    likeness = turned.conj() @ aim
+    turned = turned * (likeness / np.maximum(np.abs(likeness), 1e-12))[:, None]
     weight = 1 / (0.1 + np.square(tilts(view[:, :4])))
     mean = (turned * weight[:, None]).sum(axis=0) / weight.sum()
     # As large as the shape was, and where it was: the outline is known from there.
     numbers = shape[:, 0] + 1j * shape[:, 1]
-    mean = mean / np.linalg.norm(mean) * np.linalg.norm(numbers - numbers.mean()) + numbers.mean()
+    mean = mean / max(float(np.linalg.norm(mean)), 1e-12) * np.linalg.norm(numbers - numbers.mean()) + numbers.mean()
     return np.stack([mean.real, mean.imag], axis=1)
 
 

@@ -125,3 +125,15 @@ def test_the_pose_of_a_code_in_perspective_is_near_the_truth() -> None:
     # None is turned by a quarter, which would be an error of 1; half are off by less than 4 % of the code's size.
     assert max(errors) < 0.2
     assert np.median(errors) < 0.04
+
+
+@pytest.mark.parametrize("step", [0.0, 0.25], ids=["on one spot", "in a row"])
+def test_parts_in_a_row_or_on_one_spot_tell_no_pose(step: float) -> None:
+    boxes = TURNED.annotations.xyxy_rel.copy()
+    whole = boxes[::4]
+    side = whole[:, 2:] - whole[:, :2]
+    for number in range(1, 4):
+        centre = whole[:, :2] + (0.25 + step * (number - 1)) * side
+        boxes[number::4] = np.concatenate([centre - 0.05 * side, centre + 0.05 * side], axis=1)
+    data = replace(TURNED, annotations=replace(TURNED.annotations, xyxy_rel=boxes))
+    assert learnt_template(data, "qr_code") is None
