@@ -22,7 +22,7 @@ def scored() -> tuple[BoxDataset, Detections, Metrics]:
 
 def test_a_report_where_a_file_stands_is_refused_by_name(tmp_path: Path) -> None:
     (tmp_path / "report").write_text("a file")
-    with pytest.raises(PpnlabError, match=r"report/metrics\.json: report must be writable, got"):
+    with pytest.raises(PpnlabError, match=r"report: report must be a directory, got a file"):
         write_report(tmp_path / "report", *scored())
     assert (tmp_path / "report").read_text() == "a file"
 
