@@ -19,6 +19,7 @@ from detector.feeding import batches_ahead, timed, wait_hint
 from detector.keeping import Keeper
 from detector.order import steps_per_epoch
 from detector.run_directory import Run
+from detector.run_lock import HEARTBEAT, taken_over
 from detector.saving import State, is_kept
 from detector.settings import Settings
 from detector.status import StatusFile
@@ -73,7 +74,7 @@ class Loop:
         self.budget, self.requests = budget or Budget(), Requests(run.path)
         self.status = StatusFile(run.path, score=family.best_by)
         self.keeper, self.stop = Keeper(run, watch.note), StopRequest()
-        self.made, self.hinted = 0, False
+        self.made, self.hinted, self._lock_seen = 0, False, time.time()
         _check_pieces(family, settings)
         if not self.keeper.begun and run.history():
             raise PpnlabError(
@@ -153,6 +154,7 @@ class Loop:
         """Make all steps, or those before a change of settings, after which the steps are to be planned anew."""
         last = time.monotonic()
         for batch, waited in timed(batches):
+            self._check_lock()
             if self._follow():
                 return
             self._step(batch)
@@ -175,6 +177,20 @@ class Loop:
             self.status.training(self.progress, self.course, self.keeper.warning)
             if done < self.course.total and (reason := self._why_stop()):
                 self._leave(reason)
+
+    def _check_lock(self) -> None:
+        """Do nothing while the run is this process's.
+
+        Raises:
+            PpnlabError: another has taken it, for this one was asleep so long that it counted as gone.
+        """
+        # Not the monotonic clock, which sleeps with the machine.
+        now = time.time()
+        if abs(now - self._lock_seen) < HEARTBEAT:
+            return
+        self._lock_seen = now
+        if other := taken_over(self.run.path):
+            raise PpnlabError(f"{self.run.path}: run must be used by one process at a time, got taken over by {other}")
 
     def _why_stop(self) -> str | None:
         """Return why the training is to be stopped after this step, in words, or None."""

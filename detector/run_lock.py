@@ -2,7 +2,8 @@
 
 On one machine the kernel's lock decides: it ends with the process, however that ends. Other machines may not see it
 (network disks differ in this), so the owner touches the file every HEARTBEAT seconds, and a machine that finds
-another's name in it takes the run only when that has stopped for STALE seconds.
+another's name in it takes the run only when that has stopped for STALE seconds. An owner that was only asleep finds the
+other's name when it wakes, and gives way: `taken_over` tells it.
 """
 
 import contextlib
@@ -55,7 +56,8 @@ def locked(run: Path) -> Iterator[Owner | None]:
             left = _owner_in(handle)
             if left is not None and left.host != platform.node() and _age(run) < STALE:
                 raise _busy(run, left)
-            _write(handle, json.dumps(asdict(_myself())) + "\n")
+            me = _myself()
+            _write(handle, json.dumps(asdict(me)) + "\n")
         except OSError as error:
             raise PpnlabError(f"{path}: file must be writable, got {error.strerror or error}") from error
         stack.enter_context(_heartbeat(path))
@@ -64,7 +66,8 @@ def locked(run: Path) -> Iterator[Owner | None]:
         finally:
             # On a full disk or a cable that is cut, the lock ends with the process.
             with contextlib.suppress(OSError):
-                _write(handle, "")
+                if _owner_in(handle) == me:
+                    _write(handle, "")
 
 
 def owner_of(run: Path) -> Owner | None:
@@ -79,6 +82,16 @@ def owner_of(run: Path) -> Owner | None:
             return owner if _age(run) < STALE else None
     except OSError:
         return None
+
+
+def taken_over(run: Path) -> Owner | None:
+    """Return the other process that holds a run which this one had locked, or None."""
+    try:
+        with (run / FILE).open("r", encoding="utf-8") as handle:
+            owner = _owner_in(handle)
+    except OSError:
+        return None
+    return None if owner is None or (owner.host, owner.pid) == (platform.node(), os.getpid()) else owner
 
 
 def last_sign_of_life(run: Path) -> float:

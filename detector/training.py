@@ -280,7 +280,11 @@ def _rescore(run: Run, family: "PpnFamily", loop: "Loop", known: PartKnowledge) 
     if best is None or read_rescoring(run.path).step == best:
         return
     if best != loop.progress.step:
-        loop.trainer.load(load_checkpoint(checkpoint_path(run.checkpoints, best))[0])
+        try:
+            loop.trainer.load(load_checkpoint(checkpoint_path(run.checkpoints, best))[0])
+        except PpnlabError as error:
+            loop.watch.note(f"{error}; whether parts and objects make each other surer was not measured")
+            return
     rescoring = measured_rescoring(family, loop.trainer.predict, known, best)
     write_rescoring(run.path, rescoring)
     run.event("rescoring", step=best, classes=rescoring.to_json()["classes"])
