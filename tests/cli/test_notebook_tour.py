@@ -17,6 +17,7 @@ def test_the_notebook_is_kept_without_outputs() -> None:
 
 
 # Not ours: what Jupyter's own packages do, in versions that the lock pins.
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::DeprecationWarning:zmq", "ignore::DeprecationWarning:jupyter_client")
 def test_the_notebook_runs_and_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from nbclient import NotebookClient
