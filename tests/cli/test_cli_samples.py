@@ -58,7 +58,7 @@ def test_a_stopped_training_on_samples_of_every_kind_ends_as_one_that_was_not(da
     settings = [*TINY, *EVERY, "--set=epochs=1", "--set=input=64"]
     whole = ppnlab("train", data, tmp_path / "whole", *settings)
     assert whole.exit_code == 0
-    assert "qr_code: 8 boxes of" in whole.stderr
+    assert "qr_code: 8 boxes, " in whole.stderr
     sizes = json.loads((tmp_path / "whole" / "config.json").read_text())["box_sizes"]
     assert [(one["label"], one["boxes"]) for one in sizes] == [("qr_code", 8), ("fip", 24)]
     assert ppnlab("train", data, tmp_path / "cut", *settings, "--max-steps", "1").exit_code == 130
