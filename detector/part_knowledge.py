@@ -4,16 +4,14 @@ Learnt once, when the training begins, and the same wherever the run is taken to
 its parts belong to the objects around them, and it tells no pose.
 """
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Final, Self
 
-from annotations.errors import PpnlabError
 from annotations.tables import BoxDataset
-from annotations.whole import write_whole
+from detector.learnt_file import read_learnt, write_learnt
 from detector.part_layout import Density, PartPlaces, learnt_places
 from detector.pose import Template
 from detector.template_learning import learnt_template
@@ -86,10 +84,7 @@ def write_knowledge(run: Path, knowledge: PartKnowledge) -> None:
     Raises:
         PpnlabError: it cannot be written.
     """
-    try:
-        write_whole(run / FILE, json.dumps(knowledge.to_json()) + "\n")
-    except OSError as error:
-        raise PpnlabError(f"{run / FILE}: file must be writable, got {error.strerror or error}") from error
+    write_learnt(run / FILE, knowledge.to_json())
 
 
 def read_knowledge(run: Path) -> PartKnowledge | None:
@@ -98,15 +93,5 @@ def read_knowledge(run: Path) -> PartKnowledge | None:
     Raises:
         PpnlabError: the file is damaged, or of a newer version.
     """
-    file = run / FILE
-    try:
-        return PartKnowledge.from_json(json.loads(file.read_text(encoding="utf-8")))
-    except FileNotFoundError:
-        return None
-    except OSError as error:
-        raise PpnlabError(f"{file}: file must be readable, got {error.strerror or error}") from error
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise PpnlabError(
-            f"{file}: what the run knows of parts must be as `ppnlab train` wrote it, got {error}; without the file, "
-            "parts belong to the object around them"
-        ) from error
+    without = "parts belong to the object around them"
+    return read_learnt(run / FILE, PartKnowledge.from_json, "what the run knows of parts", without)

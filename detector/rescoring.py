@@ -8,7 +8,6 @@ Offset and weight are fitted on the training images, and used for a class only w
 images, whose scores they were not fitted on (`evidence_fitting`).
 """
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -17,9 +16,8 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from annotations.errors import PpnlabError
 from annotations.tables import NO_PARENT
-from annotations.whole import write_whole
+from detector.learnt_file import read_learnt, write_learnt
 from detector.part_knowledge import PartKnowledge
 
 if TYPE_CHECKING:
@@ -138,10 +136,7 @@ def write_rescoring(run: Path, rescoring: Rescoring) -> None:
     Raises:
         PpnlabError: it cannot be written.
     """
-    try:
-        write_whole(run / FILE, json.dumps(rescoring.to_json(), indent=1) + "\n")
-    except OSError as error:
-        raise PpnlabError(f"{run / FILE}: file must be writable, got {error.strerror or error}") from error
+    write_learnt(run / FILE, rescoring.to_json())
 
 
 def read_rescoring(run: Path) -> Rescoring:
@@ -150,15 +145,5 @@ def read_rescoring(run: Path) -> Rescoring:
     Raises:
         PpnlabError: the file is damaged, or of a newer version.
     """
-    file = run / FILE
-    try:
-        return Rescoring.from_json(json.loads(file.read_text(encoding="utf-8")))
-    except FileNotFoundError:
-        return Rescoring()
-    except OSError as error:
-        raise PpnlabError(f"{file}: file must be readable, got {error.strerror or error}") from error
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise PpnlabError(
-            f"{file}: re-scoring must be as `ppnlab train` wrote it, got {error}; without the file, scores stay as "
-            "the network gives them"
-        ) from error
+    without = "scores stay as the network gives them"
+    return read_learnt(run / FILE, Rescoring.from_json, "re-scoring", without) or Rescoring()

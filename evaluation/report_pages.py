@@ -5,7 +5,6 @@ import platform
 from collections.abc import Mapping
 from functools import cache
 from importlib import resources
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +12,7 @@ import numpy as np
 
 from annotations.errors import PpnlabError
 from annotations.palette import BLUE, GREEN, ORANGE, PURPLE, SKY, VERMILION, YELLOW, hexadecimal
+from annotations.version import VERSION
 from annotations.whole import write_whole
 from evaluation import report_figures
 
@@ -93,8 +93,4 @@ def write_files(directory: Path, files: Mapping[str, str | None]) -> None:
 
 def versions() -> dict[str, str]:
     """Return the row of a page's facts that names the versions."""
-    try:
-        own = version("ppnlab")
-    except PackageNotFoundError:
-        own = "not installed"
-    return {"Versions": f"ppnlab {own}, numpy {np.__version__}, Python {platform.python_version()}"}
+    return {"Versions": f"ppnlab {VERSION}, numpy {np.__version__}, Python {platform.python_version()}"}
