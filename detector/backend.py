@@ -15,6 +15,9 @@ def load_backend() -> None:
         return
     # Numbered as `ppnlab devices` and nvidia-smi number them, and not by speed.
     os.environ.setdefault("CUDA_DEVICE_ORDER", "PCI_BUS_ID")
+    # By itself TensorFlow uses oneDNN's convolutions on the newest processors alone; on the others too a step of the
+    # default network takes a fifth less time so.
+    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
     sys.stderr.flush()
     with tempfile.TemporaryFile() as kept:
         # The remarks come from C++, below sys.stderr: the file descriptor itself is turned aside.
