@@ -53,6 +53,13 @@ def iou(a: Boxes, b: Boxes) -> NDArray[np.float64]:
     return np.asarray(overlap / np.where(overlap > 0, union, 1.0))
 
 
+def paired_iou(a: Boxes, b: Boxes) -> NDArray[np.float64]:
+    """Return the (N,) IoU of the boxes (N, 4) of each row of a and b; boxes without area overlap with nothing."""
+    overlap = _intersection(a, b)
+    union = (a[:, 2:] - a[:, :2]).prod(axis=1) + (b[:, 2:] - b[:, :2]).prod(axis=1) - overlap
+    return np.asarray(overlap / np.where(overlap > 0, union, 1.0))
+
+
 def _intersection(a: Boxes, b: Boxes) -> NDArray[np.float64]:
     width = np.minimum(a[:, 2], b[:, 2]) - np.maximum(a[:, 0], b[:, 0])
     height = np.minimum(a[:, 3], b[:, 3]) - np.maximum(a[:, 1], b[:, 1])

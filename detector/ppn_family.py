@@ -13,7 +13,7 @@ from detector.assignment import assign, padded
 from detector.augment import Sample, ignored_class
 from detector.box_coding import decode
 from detector.box_samples import BoxSamples
-from detector.decoding import Branch, Found, decode_boxes, decode_image
+from detector.decoding import Branch, Found, decode_boxes, decode_image, side_errors
 from detector.detecting import detect_images
 from detector.family import Batch, Loss, Outputs, Predict, Scores, Tensor
 from detector.letterbox import Placement, letterbox, place
@@ -101,11 +101,12 @@ class PpnModel:
 
     def _branches(self, outputs: Outputs, row: int) -> list[Branch]:
         shape = geometry(self.settings.input)
-        cells = {"object": shape.objects, "part": shape.parts}
-        return [
-            Branch(class_ids, outputs[f"{name}_logits"][row], decode_boxes(outputs[f"{name}_boxes"][row], cells[name]))
-            for name, class_ids in self.branches().items()
-        ]
+        branches = []
+        for name, class_ids in self.branches().items():
+            raw, cells = outputs[f"{name}_boxes"][row], shape.objects if name == "object" else shape.parts
+            logits = outputs[f"{name}_logits"][row]
+            branches.append(Branch(class_ids, logits, decode_boxes(raw, cells), side_errors(raw, cells)))
+        return branches
 
 
 def _of_branch(sample: Sample, class_ids: NDArray[np.int64]) -> tuple[NDArray[np.float64], NDArray[np.int64]]:

@@ -101,6 +101,9 @@ class Settings:
     )
     score_floor: float = _setting(0.03, "detections below this score are not kept", 0.0, 1.0)
     nms_iou: float = _setting(0.5, "IoU above which the less sure of two detections of a class is dropped", 0.0, 1.0)
+    vote_iou: float = _setting(
+        0.6, "IoU from which boxes so dropped help to tell where the surer one's sides are; 1: none does", 0.0, 1.0
+    )
     max_detections: int = _setting(300, "most detections of a class in an image", 1)
     rescore: bool = _setting(
         True, "let parts make their object surer, and objects their parts, for classes where that raises the val AP"
@@ -297,6 +300,7 @@ CLASSIC: Final = Settings(
     ema=0.0,
     score_floor=0.5,
     nms_iou=0.3,
+    vote_iou=1.0,
 )
 """What the published network was trained and judged with: 100 times 50 steps of 8, Adam from 1e-4 with 1e-4 of decay a
 step (that is 0.005 an epoch of 50 steps), no warm-up, average or clipping, detections from 0.5 on.
