@@ -83,7 +83,7 @@ class Bare(keras.Model):
 
     def compute_loss(self, x: object, y: Any, y_pred: Any, *_: object, **__: object) -> Any:  # noqa: ANN401
         """Return the sum of the losses of a batch."""
-        return sum(loss.value() for loss in self.family.losses(y_pred, y).values())
+        return sum(loss.value() for loss in self.family.losses(y_pred, {"picture": x, **y}).values())
 
 
 class _Batches(keras.utils.PyDataset):

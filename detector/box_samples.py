@@ -14,6 +14,7 @@ from annotations.pictures import read_picture
 from annotations.tables import BoxDataset
 from detector.augment import Sample, Source, finished, ignored_class, moved_sample, plain_sample
 from detector.augment_warp import bends
+from detector.canvases import Canvas, canvas, largest
 from detector.copy_paste import Objects, ReadPicture, with_pasted
 from detector.hard_negatives import false_alarms, with_look_alikes
 from detector.letterbox import reduced
@@ -68,21 +69,23 @@ class BoxSamples:
         images, size = len(self.data.images), self.settings.batch
         epoch = step // steps_per_epoch(images, size)
         draws = batch_draws(self.settings.seed, step, images, size, self._weight)
+        sides = canvas(images, self.settings, step)
         return [
-            self._sample(row, epoch, again) for row, again in zip(draws.row.tolist(), draws.again.tolist(), strict=True)
+            self._sample(row, epoch, again, sides)
+            for row, again in zip(draws.row.tolist(), draws.again.tolist(), strict=True)
         ]
 
-    def _sample(self, row: int, epoch: int, again: int) -> Sample:
+    def _sample(self, row: int, epoch: int, again: int, sides: Canvas) -> Sample:
         settings = self.settings
         source = self._source(row)
         if not settings.augment:
-            return plain_sample(source.picture, source.xyxy, source.class_id, settings.input)
+            return plain_sample(source.picture, source.xyxy, source.class_id, sides)
         rng = sample_generator(settings.seed, epoch, row, again)
         # Nothing is drawn for what is off: the samples are those of a training without it.
         if epoch < self._mosaics and rng.random() < settings.mosaic:
-            sample = mosaic([source, *map(self._source, self._others(rng))], settings, rng)
+            sample = mosaic([source, *map(self._source, self._others(rng))], sides, settings, rng)
         else:
-            sample = moved_sample(source, settings.input, settings, rng)
+            sample = moved_sample(source, sides, settings, rng)
         for probability, paste in self._pastes:
             if rng.random() < probability:
                 sample = paste(sample, rng)
@@ -103,9 +106,9 @@ class BoxSamples:
         return Source(picture, xyxy_rel * np.tile(sides, 2), class_id, outlines.points_rel * sides, outlines.known)
 
     def _picture(self, row: int) -> NDArray[np.uint8]:
-        most = self.settings.scale[1] if self.settings.augment else 1.0
-        read = functools.partial(_reduced_picture, self.data, row, self.settings.input, most)
-        form = f"reduced for {self.settings.input} x {most}, in the frame {frame(self.data, row)}"
+        most, sides = self.settings.scale[1] if self.settings.augment else 1.0, largest(self.settings)
+        read = functools.partial(_reduced_picture, self.data, row, sides, most)
+        form = f"reduced for {sides} x {most}, in the frame {frame(self.data, row)}"
         return self.cache.get(self.data.picture(row), form, read).pixels
 
 

@@ -41,8 +41,14 @@ def log_odds(logits: NDArray[np.float32]) -> NDArray[np.float64]:
 class ClassicModel(PpnModel):
     """The published network's side of the family."""
 
-    def network(self, *, pretrained: bool) -> keras.Model:
-        """Return the network with first weights at random, but for the trunk's where it is `pretrained`."""
+    def network(self, *, pretrained: bool, any_size: bool = False) -> keras.Model:
+        """Return the network with first weights at random, but for the trunk's where it is `pretrained`.
+
+        Raises:
+            ValueError: it is to take pictures of any size; the settings refuse that.
+        """
+        if any_size:
+            raise ValueError("the published network must have one size")
         trunk = self._trunk(load=pretrained)
         return build_classic(trunk, len(self.object_class_ids), len(self.part_class_ids))
 

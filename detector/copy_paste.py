@@ -110,7 +110,8 @@ def _pasted(
     sample: Sample, cutout: Cutout, picture: NDArray[np.uint8], settings: Settings, rng: np.random.Generator
 ) -> Sample:
     piece, xyxy = _cut(picture, cutout)
-    factor = _factor(picture, xyxy if len(xyxy) else np.array([[0.0, 0.0, *piece.shape[1::-1]]]), settings, rng)
+    found = xyxy if len(xyxy) else np.array([[0.0, 0.0, *piece.shape[1::-1]]])
+    factor = _factor(picture, found, sample.picture.shape[:2], rng)
     quarters, mirror = int(rng.integers(4)) if settings.rotate else 0, bool(rng.integers(2)) and settings.flip
     piece, xyxy = _resized(piece, xyxy, factor)
     piece, xyxy = turned(piece, xyxy, quarters, mirror=mirror)
@@ -135,14 +136,14 @@ def _cut(picture: NDArray[np.uint8], cutout: Cutout) -> tuple[NDArray[np.uint8],
 
 
 def _factor(
-    picture: NDArray[np.uint8], xyxy: NDArray[np.float64], settings: Settings, rng: np.random.Generator
+    picture: NDArray[np.uint8], xyxy: NDArray[np.float64], canvas: tuple[int, ...], rng: np.random.Generator
 ) -> float:
     """Return by how much a piece is to be shrunk: from its size in the letterboxed picture down to SMALLEST."""
     height, width = picture.shape[:2]
-    fitted = letterbox(width, height, settings.input)
+    fitted = letterbox(width, height, (canvas[0], canvas[1]))
     side = float((xyxy[0, 2:] - xyxy[0, :2]).max())
     # No larger than in its own picture, nor than half the input: it would find no room.
-    natural = min(side * fitted.new_width / width, min(settings.input) / 2)
+    natural = min(side * fitted.new_width / width, min(canvas) / 2)
     part = float((xyxy[1:, 2:] - xyxy[1:, :2]).max(axis=1).min(initial=np.inf))
     smallest = min(max(SMALLEST, SMALLEST_PART * side / part), natural)
     # Even in the logarithm: small ones are as many as large ones, which in most photographs they are not.

@@ -5,7 +5,7 @@ import itertools
 import re
 from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 import keras
 import numpy as np
@@ -41,10 +41,14 @@ def configure(threads: int, *, deterministic: bool, device: str = "auto", gpu_me
     use_device(device, gpu_memory)
 
 
-def prediction_step(model: keras.Model, kind: str = "uint8") -> Callable[[NDArray[Any]], Outputs]:
-    """Return the function from pictures (B, ...), of this `kind` of number, to the model's outputs as numpy arrays."""
-    size = model.input_shape[1:]
-    signature = [tf.TensorSpec((None, *size), kind)]
+def prediction_step(
+    model: keras.Model, kind: str = "uint8", size: tuple[int | None, ...] | None = None
+) -> Callable[[NDArray[Any]], Outputs]:
+    """Return the function from pictures (B, ...), of this `kind` of number, to the model's outputs as numpy arrays.
+
+    The pictures are of `size`, or of the model's own where it is None.
+    """
+    signature = [tf.TensorSpec((None, *(size or model.input_shape[1:])), kind)]
 
     @tf.function(input_signature=signature, jit_compile=False, autograph=False)  # type: ignore[untyped-decorator]
     def compiled(pictures: Tensor) -> dict[str, Tensor]:
@@ -69,6 +73,23 @@ class _Piece(NamedTuple):
     losses: dict[str, tuple[Tensor, Tensor, float]]
 
 
+class _Compiled(NamedTuple):
+    """An update as TensorFlow compiles it for batches of one shape: of a whole batch, or of a piece of it.
+
+    Each is compiled when it is called first.
+    """
+
+    whole: Callable[..., dict[str, Tensor]]
+    of_piece: Callable[..., _Piece]
+
+    @classmethod
+    def of(cls, update: "_Update", batch: Mapping[str, tf.TensorSpec]) -> Self:
+        """Return the update for batches of this signature."""
+        scalar = tf.TensorSpec((), tf.float32)
+        whole = tf.function(update.whole, input_signature=[batch, scalar, scalar], jit_compile=False, autograph=False)
+        return cls(whole, tf.function(update.of_piece, input_signature=[batch], jit_compile=False, autograph=False))
+
+
 class Trainer:
     """A model in training: its weights, their running average, the optimizers, and the compiled step that moves them.
 
@@ -90,14 +111,11 @@ class Trainer:
         self._groups = _rate_groups(self.model, family, settings)
         self._pieces = settings.accumulate
         self._update = _Update(family, settings, self.model, self.averaged, list(self._groups.values()))
-        batch = {name: tf.TensorSpec(shape, dtype) for name, (shape, dtype) in family.signature.items()}
-        scalar = tf.TensorSpec((), tf.float32)
-        self._whole = tf.function(
-            self._update.whole, input_signature=[batch, scalar, scalar], jit_compile=False, autograph=False
-        )
-        self._of_piece = tf.function(self._update.of_piece, input_signature=[batch], jit_compile=False, autograph=False)
+        self._signature = family.signature
+        self._compiled: dict[tuple[int | None, ...], _Compiled] = {}
         self._apply = tf.function(self._update.apply, jit_compile=False, autograph=False)
-        self.predict = prediction_step(self.averaged, family.signature[INPUT][1])
+        shape, kind = family.signature[INPUT]
+        self.predict = prediction_step(self.averaged, kind, shape[1:])
 
     def step(self, batch: Batch, number: int, rate: float) -> dict[str, float]:
         """Make the update `number` (from 0) with this learning rate; return the batch's named losses.
@@ -110,7 +128,8 @@ class Trainer:
         count, at = tf.constant(number, tf.float32), tf.constant(rate, tf.float32)
         tensors = {name: tf.convert_to_tensor(value) for name, value in batch.items()}
         try:
-            losses = (self._whole if self._pieces == 1 else self._in_pieces)(tensors, count, at)
+            compiled = self._compiled_for(tensors[INPUT].shape)
+            losses = (compiled.whole if self._pieces == 1 else self._in_pieces)(tensors, count, at)
         except tf.errors.ResourceExhaustedError as error:
             rows = len(next(iter(batch.values())))
             raise PpnlabError(
@@ -119,6 +138,17 @@ class Trainer:
                 "with a smaller batch or input"
             ) from error
         return {name: float(value) for name, value in losses.items()}
+
+    def _compiled_for(self, pictures: tuple[int, ...]) -> _Compiled:
+        """Return the step for pictures of this shape (B, ...): graphs of fixed sizes are faster than one of any."""
+        shape, kind = self._signature[INPUT]
+        # What the family leaves open stays open: then there is one step for all sizes.
+        sides = tuple(None if open_ is None else side for open_, side in zip(shape[1:], pictures[1:], strict=True))
+        if sides not in self._compiled:
+            named = {**self._signature, INPUT: ((None, *sides), kind)}
+            batch = {name: tf.TensorSpec(shape, dtype) for name, (shape, dtype) in named.items()}
+            self._compiled[sides] = _Compiled.of(self._update, batch)
+        return self._compiled[sides]
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """Return copies of everything that the next step depends on, by name."""
@@ -146,9 +176,9 @@ class Trainer:
         """Make one update from the gradients of the batch's pieces, one piece in memory at a time."""
         rows = int(next(iter(batch.values())).shape[0])
         ends = [rows * piece // self._pieces for piece in range(self._pieces + 1)]
-        before = self._update.statistics()
+        before, of_piece = self._update.statistics(), self._compiled_for(batch[INPUT].shape).of_piece
         pieces = [
-            self._of_piece({name: value[first:last] for name, value in batch.items()}) for first, last in pairwise(ends)
+            of_piece({name: value[first:last] for name, value in batch.items()}) for first, last in pairwise(ends)
         ]
         gradients, losses = self._update.joined(functools.reduce(_summed, pieces))
         return dict(self._apply(gradients, losses, before, number, rate))

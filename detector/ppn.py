@@ -6,7 +6,7 @@ cell are ours: the published stride of 16 cannot match small objects.
 """
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import keras
 from keras import layers, ops
@@ -72,10 +72,10 @@ class SpaceToDepth(layers.Layer):  # type: ignore[misc]
         x = ops.reshape(x, (-1, rows, 2, columns, 2, channels))
         return ops.reshape(ops.transpose(x, (0, 1, 3, 2, 4, 5)), (-1, rows, columns, 4 * channels))
 
-    def compute_output_shape(self, shape: tuple[int | None, int, int, int]) -> tuple[int | None, int, int, int]:
-        """Return the shape of the blocks of a (B, h, w, C) map."""
-        batch, height, width, channels = shape
-        return batch, (height + 1) // 2, (width + 1) // 2, 4 * channels
+    def compute_output_shape(self, shape: tuple[Any, ...]) -> tuple[int | None, ...]:
+        """Return the shape of the blocks of a (B, h, w, C) map; a side that is None is not known yet."""
+        batch, *sides, channels = shape
+        return batch, *(None if side is None else (side + 1) // 2 for side in sides), 4 * channels
 
 
 class _Predictor:
@@ -113,7 +113,7 @@ def flat(maps: list[Tensor], channels: int, name: str) -> Tensor:
 
 
 def build_ppn(trunk: keras.Model, objects: int, parts: int) -> keras.Model:
-    """Return the network on a trunk (strides 4, 8, 16), for RGB values 0 to 255.
+    """Return the network on a trunk (strides 4, 8, 16), for RGB values 0 to 255, of the trunk's size or sizes.
 
     It gives `object_logits` (B, A, objects), `object_boxes` (B, A, 4) raw, and, where there are parts, `part_logits`
     (B, P, parts) and `part_boxes` (B, P, 4); A and P count the cells of `geometry`.

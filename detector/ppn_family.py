@@ -13,6 +13,7 @@ from detector.assignment import assign, padded
 from detector.augment import Sample, ignored_class
 from detector.box_coding import decode
 from detector.box_samples import BoxSamples
+from detector.canvases import canvases
 from detector.decoding import Branch, Found, decode_boxes, decode_image, side_errors
 from detector.detecting import detect_images
 from detector.family import Batch, Loss, Outputs, Predict, Scores, Tensor
@@ -58,17 +59,20 @@ class PpnModel:
         branches = {"object": self.object_class_ids, "part": self.part_class_ids}
         return {name: class_ids for name, class_ids in branches.items() if class_ids.size}
 
-    def build(self, *, pretrained: bool) -> keras.Model:
+    def build(self, *, pretrained: bool, any_size: bool = False) -> keras.Model:
         """Return the network; `pretrained` loads the weights that the settings name: a trunk's, or those of a run."""
         of_run = pretrained and names_a_run(self.settings.weights)
-        network = self.network(pretrained=pretrained and not of_run)
+        network = self.network(pretrained=pretrained and not of_run, any_size=any_size)
         if of_run:
             load_fitting(network, read_source(self.settings.weights, self.settings), self.classes, self.parts)
         return network
 
-    def network(self, *, pretrained: bool) -> keras.Model:
-        """Return the network with first weights at random, but for the trunk's where it is `pretrained`."""
-        trunk = pretrained_trunk(self.settings, load=pretrained)
+    def network(self, *, pretrained: bool, any_size: bool = False) -> keras.Model:
+        """Return the network with first weights at random, but for the trunk's where it is `pretrained`.
+
+        It takes the settings' input, or with `any_size` pictures of any; the weights are the same.
+        """
+        trunk = pretrained_trunk(self.settings, load=pretrained, any_size=any_size)
         return build_ppn(trunk, len(self.object_class_ids), len(self.part_class_ids))
 
     def detect(self, pictures: list[NDArray[np.uint8]], predict: Predict) -> list[Found]:
@@ -148,7 +152,7 @@ class PpnFamily:
 
     @property
     def signature(self) -> dict[str, tuple[tuple[int | None, ...], str]]:
-        """Return shape and dtype of every array of a batch."""
+        """Return shape and dtype of every array of a batch; a step's pictures may have other sides."""
         spec: dict[str, tuple[tuple[int | None, ...], str]] = {"picture": ((None, *self.settings.input, 3), "uint8")}
         for branch in self.model.branches():
             spec[f"{branch}_truth"] = ((None, None, 4), "float32")
@@ -166,7 +170,7 @@ class PpnFamily:
 
     def build(self, *, pretrained: bool) -> keras.Model:
         """Return the network."""
-        return self.model.build(pretrained=pretrained)
+        return self.model.build(pretrained=pretrained, any_size=len(canvases(self.settings)) > 1)
 
     def is_trunk(self, layer: str) -> bool:
         """Return whether the layer belongs to the trunk."""
@@ -174,7 +178,8 @@ class PpnFamily:
 
     def losses(self, outputs: Mapping[str, Tensor], batch: Mapping[str, Tensor]) -> dict[str, Loss]:
         """Return class and box loss of each branch."""
-        shape = geometry(self.settings.input)
+        height, width = batch["picture"].shape[1:3]
+        shape = geometry((height, width))
         named: dict[str, Loss] = {}
         for branch in self.model.branches():
             cells, share = (shape.objects, 1.0) if branch == "object" else (shape.parts, self.settings.parts_weight)

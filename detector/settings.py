@@ -46,6 +46,9 @@ class Settings:
     batch: int = _setting(8, "most images in a step; an epoch's steps are made equally large", 1)
     accumulate: int = _setting(1, "pieces in which a step's images are worked through, for less memory", 1)
     input: tuple[int, int] = _setting((416, 416), "network input in pixels: one number, or height,width", 64, 4096)
+    small_input: tuple[int, int] = _setting((256, 256), "the input while it is small, see small_share", 64, 4096)
+    small_share: float = _setting(0.0, "first share of the epochs, in which the input is small_input", 0.0, 1.0)
+    multi_scale: float = _setting(0.0, "by what share a step's input may be larger or smaller at random", 0.0, 0.5)
     seed: int = _setting(0, "starting point of every random choice", 0, 2**32 - 1)
     backbone: Backbone = _setting(
         "lite0", "trunk: lite0 (EfficientNet-Lite0), none (a small plain one); ppn_classic: mobilenet, resnet50, vgg16"
@@ -89,7 +92,7 @@ class Settings:
     noise: tuple[float, float] = _setting((0.0, 0.0), "probability,strength of a sensor's noise", 0.0, 1.0)
     jpeg: tuple[float, float] = _setting((0.0, 0.0), "probability,strength of JPEG's traces", 0.0, 1.0)
     mosaic: float = _setting(0.0, "probability that four training images share the input", 0.0, 1.0)
-    mosaic_off: float = _setting(0.15, "last share of the epochs, in which mosaic is off", 0.0, 1.0)
+    mosaic_off: float = _setting(0.15, "last share of the epochs, in which mosaic and multi_scale are off", 0.0, 1.0)
     copy_paste: float = _setting(0.0, "probability that objects of other training images are pasted", 0.0, 1.0)
     rendered: float = _setting(0.0, "probability that drawn QR codes are pasted", 0.0, 1.0)
     rendered_as: str = _setting("qr_code,fip", "rendered: class of codes, and of their finder patterns if there is one")
@@ -127,8 +130,7 @@ class Settings:
     def __post_init__(self) -> None:
         for item in dataclasses.fields(self):
             _check_bounds(item.name, getattr(self, item.name), item.metadata["least"], item.metadata["most"])
-        if any(side % STRIDE_MULTIPLE for side in self.input):
-            raise UsageError(f"settings: input must be a multiple of {STRIDE_MULTIPLE} pixels, got {_text(self.input)}")
+        _check_inputs(self)
         if self.scale[0] > self.scale[1]:
             raise UsageError(f"settings: scale must be least,most, got {_text(self.scale)}")
         if self.backbone in APPLICATIONS and self.family != "ppn_classic":
@@ -177,6 +179,31 @@ def _check_sampling(sampling: Sampling) -> None:
         if not name or not 0 <= weight <= _MOST_WEIGHT:
             bounds = f"0 to {_MOST_WEIGHT:g}"
             raise UsageError(f"settings: sampling must give names weights from {bounds}, got {name}:{weight:g}")
+
+
+def _check_inputs(settings: Settings) -> None:
+    for name in ("input", "small_input"):
+        sides = getattr(settings, name)
+        if any(side % STRIDE_MULTIPLE for side in sides):
+            raise UsageError(f"settings: {name} must be a multiple of {STRIDE_MULTIPLE} pixels, got {_text(sides)}")
+    if settings.small_share and any(
+        side > most for side, most in zip(settings.small_input, settings.input, strict=True)
+    ):
+        raise UsageError(
+            f"settings: small_input must be at most input, {_text(settings.input)}, got {_text(settings.small_input)}"
+        )
+    if settings.multi_scale and settings.multi_scale * max(settings.input) < STRIDE_MULTIPLE:
+        least = STRIDE_MULTIPLE / max(settings.input)
+        raise UsageError(
+            f"settings: multi_scale must be 0 or at least {least:.3g}, which is {STRIDE_MULTIPLE} pixels of input "
+            f"{_text(settings.input)}, got {settings.multi_scale:g}"
+        )
+    for name in ("small_share", "multi_scale"):
+        if settings.family == "ppn_classic" and getattr(settings, name):
+            raise UsageError(
+                f"settings: {name} must be 0 for family ppn_classic, whose network has one size, got "
+                f"{getattr(settings, name):g}"
+            )
 
 
 def _check_bounds(name: str, value: Any, least: float | None, most: float | None) -> None:  # noqa: ANN401

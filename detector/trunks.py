@@ -13,7 +13,7 @@ NORM_MOMENTUM: Final = 0.97
 _PLAIN_WIDTHS: Final = (16, 24, 40, 80)
 
 
-def _plain(shape: tuple[int, int, int]) -> keras.Model:
+def _plain(shape: tuple[int | None, int | None, int]) -> keras.Model:
     """Return a small trunk of separable convolutions with the outputs of the other trunks (strides 4, 8, 16)."""
     picture = keras.Input(shape, name="picture")
     x: Any = layers.Rescaling(1 / 128, offset=-127 / 128, name="scaled")(picture)
@@ -28,8 +28,11 @@ def _plain(shape: tuple[int, int, int]) -> keras.Model:
     return keras.Model(picture, outputs, name="plain")
 
 
-def build_trunk(name: str, canvas: tuple[int, int]) -> keras.Model:
-    """Return the trunk `lite0` or `none` (plain) for (height, width) pixels, with outputs at strides 4, 8 and 16."""
+def build_trunk(name: str, canvas: tuple[int | None, int | None]) -> keras.Model:
+    """Return the trunk `lite0` or `none` (plain) for (height, width) pixels, with outputs at strides 4, 8 and 16.
+
+    With (None, None) it takes pictures of any size.
+    """
     shape = (*canvas, 3)
     return efficientnet_lite0(shape, momentum=NORM_MOMENTUM) if name == "lite0" else _plain(shape)
 
@@ -45,13 +48,15 @@ def freeze_trunk(trunk: keras.Model, blocks: int) -> None:
             layer.trainable = False
 
 
-def pretrained_trunk(settings: Settings, *, load: bool) -> keras.Model:
+def pretrained_trunk(settings: Settings, *, load: bool, any_size: bool = False) -> keras.Model:
     """Return the settings' trunk with its leading blocks fixed; `load` gives it the weights that they name.
+
+    It is for the settings' input, or with `any_size` for pictures of any.
 
     Raises:
         UsageError, PpnlabError: see `load_backbone_weights`.
     """
-    trunk = build_trunk(settings.backbone, settings.input)
+    trunk = build_trunk(settings.backbone, (None, None) if any_size else settings.input)
     if settings.backbone == "lite0" and settings.weights != "none":
         freeze_trunk(trunk, settings.frozen_blocks)
         if load:

@@ -13,7 +13,7 @@ from detector_tiny import CONFIG, SETTINGS, TinyFamily, train
 
 from annotations.errors import PpnlabError, UsageError
 from detector.checkpoint import Progress, newest_checkpoint
-from detector.engine import Trainer
+from detector.engine import Trainer, _Compiled
 from detector.family import Batch, Predict, Scores
 from detector.loop import Loop
 from detector.run_directory import Run, create_run
@@ -161,6 +161,6 @@ def test_a_step_beyond_memory_says_what_to_set(monkeypatch: pytest.MonkeyPatch) 
     def full(*_: object) -> None:
         raise tf.errors.ResourceExhaustedError(None, None, "OOM when allocating tensor")
 
-    monkeypatch.setattr(trainer, "_whole", full)
+    monkeypatch.setattr(trainer, "_compiled_for", lambda _: _Compiled(full, full))
     with pytest.raises(PpnlabError, match=r"3 images in 1 piece\(s\) must fit, .* `--set accumulate=2`"):
         trainer.step(TinyFamily(SETTINGS).batch(0), 0, 0.01)

@@ -253,6 +253,7 @@ def test_crowds_and_ignored_boxes_keep_their_class_below_minus_one() -> None:
 
 
 CLASSES, PARTS = ("qr", "fip"), {"fip": "qr"}
+BLACK = np.zeros((2, 64, 64, 3), np.uint8)
 
 
 def network(settings: Settings, *, parts: bool = True) -> PpnModel:
@@ -289,7 +290,7 @@ def test_losses_and_gradients_are_finite(count: int, side: float, wild: float) -
         [np.array(scattered(rng, count, side)).reshape(-1, 4), np.zeros((0, 4))],
         [np.zeros(count, np.int64), np.zeros(0, np.int64)],
     )
-    batch = {f"{branch}_truth": truth for branch in ("object", "part")}
+    batch = {f"{branch}_truth": truth for branch in ("object", "part")} | {"picture": BLACK}
     batch |= {f"{branch}_class": classes for branch in ("object", "part")}
     with tf.GradientTape() as tape:
         losses = family.losses(outputs, batch)
@@ -314,7 +315,7 @@ def test_the_parts_weight_weighs_their_losses() -> None:
         }.items()
     }
     truth = np.array([[[8, 8, 30, 30]]], np.float32)
-    batch = {f"{branch}_truth": truth for branch in ("object", "part")}
+    batch = {f"{branch}_truth": truth for branch in ("object", "part")} | {"picture": BLACK}
     batch |= {f"{branch}_class": np.zeros((1, 1), np.int32) for branch in ("object", "part")}
     once, thrice = (no_data(network(replace(QUICK, parts_weight=w))).losses(outputs, batch) for w in (1.0, 3.0))
     for name in once:

@@ -117,14 +117,14 @@ def test_a_mosaic_has_each_picture_in_its_place() -> None:
         box = np.array([[20.0, 20.0, 80.0, 80.0]])
         sources.append(Source.of_boxes(picture, box, np.array([class_id])))
     for seed in range(12):
-        sample = mosaic(sources, SETTINGS, np.random.default_rng(seed))
+        sample = mosaic(sources, SETTINGS.input, SETTINGS, np.random.default_rng(seed))
         for class_id, box in zip(sample.class_id.tolist(), sample.xyxy, strict=True):
             close = np.abs(sample.picture.astype(int) - colours[class_id]).max(axis=-1) < 125
             rows, columns = np.flatnonzero(close.any(axis=1)), np.flatnonzero(close.any(axis=0))
             seen = [columns[0], rows[0], columns[-1] + 1, rows[-1] + 1]
             assert np.abs(box - seen).max() <= 1
     with pytest.raises(ValueError, match="4 pictures"):
-        mosaic(sources[:3], SETTINGS, np.random.default_rng(0))
+        mosaic(sources[:3], SETTINGS.input, SETTINGS, np.random.default_rng(0))
 
 
 def test_mosaics_draw_from_the_images_that_sampling_leaves(train: BoxDataset) -> None:

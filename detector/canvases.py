@@ -1,0 +1,87 @@
+"""How large the network's input is in each step of a training: a pure function of the settings and the step.
+
+A step's canvas is (height, width) in pixels, multiples of STRIDE_MULTIPLE. Small ones cost less: a step of 256 px has
+0.38 of the pixels of one of 416 px. Validation and prediction always see `input`.
+"""
+
+from typing import Final
+
+import numpy as np
+
+from detector.order import steps_per_epoch
+from detector.settings import STRIDE_MULTIPLE, Settings
+
+Canvas = tuple[int, int]
+_MOST_STEPS: Final = 3
+"""Sizes on each side of the middle one: the step is compiled anew for each size, which takes time and memory."""
+
+
+def planned_epochs(images: int, settings: Settings) -> float:
+    """Return the epochs of a whole training on so many images; `total_steps` may end within one."""
+    return settings.total_steps / steps_per_epoch(images, settings.batch) or settings.epochs
+
+
+def varied_epochs(images: int, settings: Settings) -> int:
+    """Return how many of the first epochs are before the last `mosaic_off` share, whose pictures are as in use."""
+    return round(planned_epochs(images, settings) * (1 - settings.mosaic_off))
+
+
+def small_epochs(images: int, settings: Settings) -> int:
+    """Return how many of the first epochs have the small input."""
+    return round(planned_epochs(images, settings) * settings.small_share)
+
+
+def canvas(images: int, settings: Settings, step: int) -> Canvas:
+    """Return the (height, width) of the pictures of a step, counted from 0, of a training on so many images."""
+    epoch = step // steps_per_epoch(images, settings.batch)
+    middle = settings.small_input if epoch < small_epochs(images, settings) else settings.input
+    if not settings.multi_scale or epoch >= varied_epochs(images, settings):
+        return middle
+    sizes = scaled(middle, settings.multi_scale)
+    # Five numbers keep this apart from the generators of `order`, which have two and four.
+    return sizes[int(np.random.default_rng((settings.seed, step, 0, 0, 1)).integers(len(sizes)))]
+
+
+def scaled(middle: Canvas, share: float) -> list[Canvas]:
+    """Return the sizes that differ from `middle` by up to a share of it, ascending; at most seven, spaced evenly.
+
+    The longer side tells the size; the shorter follows it to the nearest multiple, and neither is under 64 pixels.
+    """
+    longer, least = max(middle) // STRIDE_MULTIPLE, 2
+    most = int(longer * share + 1e-9)
+    up = {round(most * number / _MOST_STEPS) for number in range(_MOST_STEPS + 1)}
+    sizes = set()
+    for wanted in {longer + more for more in up} | {longer - less for less in up}:
+        height, width = (max(least, round(side / STRIDE_MULTIPLE * wanted / longer)) for side in middle)
+        sizes.add((STRIDE_MULTIPLE * height, STRIDE_MULTIPLE * width))
+    return sorted(sizes)
+
+
+def canvases(settings: Settings) -> list[Canvas]:
+    """Return every size that a step of a training can have, ascending."""
+    middles = {settings.input, *([settings.small_input] if settings.small_share else [])}
+    sizes = {size for middle in middles for size in scaled(middle, settings.multi_scale)}
+    return sorted(middles | sizes)
+
+
+def largest(settings: Settings) -> Canvas:
+    """Return the least (height, width) that no step's is larger than."""
+    heights, widths = zip(*canvases(settings), strict=True)
+    return max(heights), max(widths)
+
+
+def told(images: int, settings: Settings) -> list[str]:
+    """Return in words what sizes the steps of a training have, where they are not all `input`."""
+    lines, first = [], small_epochs(images, settings)
+    if first:
+        lines.append(
+            f"input is {_text(settings.small_input)} in the first {first} epochs, then {_text(settings.input)}"
+        )
+    if settings.multi_scale:
+        sizes, last = ", ".join(map(_text, canvases(settings))), varied_epochs(images, settings)
+        lines.append(f"input is drawn for each step in the first {last} epochs, of {sizes}")
+    return lines
+
+
+def _text(size: Canvas) -> str:
+    return "x".join(map(str, size)) if size[0] != size[1] else str(size[0])
