@@ -8,10 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from annotations.errors import PpnlabError
+from detector.norm_folding import EPSILON, OF_FILES, folded
 from detector.pretrained import weight_arrays
-
-EPSILON = 1e-3
-"""Of every batch normalisation. Source: EfficientNet's `batch_norm_epsilon`, which the published weights assume."""
 
 
 class _Block(NamedTuple):
@@ -41,24 +39,26 @@ _OUTPUTS = (2, 4, 10)
 """Blocks that are the last of stride 4, 8 and 16."""
 
 
-def _normalised(x: keras.KerasTensor, name: str, momentum: float) -> keras.KerasTensor:
+def _normalised(x: keras.KerasTensor, name: str, momentum: float | None) -> keras.KerasTensor:
+    if momentum is None:
+        return x
     return keras.layers.BatchNormalization(epsilon=EPSILON, momentum=momentum, name=f"{name}_bn")(x)
 
 
-def _pointwise(x: keras.KerasTensor, width: int, name: str, momentum: float) -> keras.KerasTensor:
-    x = keras.layers.Conv2D(width, 1, use_bias=False, name=name)(x)
+def _pointwise(x: keras.KerasTensor, width: int, name: str, momentum: float | None) -> keras.KerasTensor:
+    x = keras.layers.Conv2D(width, 1, use_bias=momentum is None, name=name)(x)
     return _normalised(x, name, momentum)
 
 
-def _depthwise(x: keras.KerasTensor, block: _Block, name: str, momentum: float) -> keras.KerasTensor:
+def _depthwise(x: keras.KerasTensor, block: _Block, name: str, momentum: float | None) -> keras.KerasTensor:
     layer = keras.layers.DepthwiseConv2D(
-        block.kernel, strides=block.stride, padding="same", use_bias=False, name=f"{name}_dw"
+        block.kernel, strides=block.stride, padding="same", use_bias=momentum is None, name=f"{name}_dw"
     )
     x = _normalised(layer(x), f"{name}_dw", momentum)
     return keras.layers.ReLU(6.0, name=f"{name}_dw_relu")(x)
 
 
-def _inverted_residual(x: keras.KerasTensor, block: _Block, name: str, momentum: float) -> keras.KerasTensor:
+def _inverted_residual(x: keras.KerasTensor, block: _Block, name: str, momentum: float | None) -> keras.KerasTensor:
     entered = x
     if block.expand > 1:
         x = _pointwise(x, block.expand * x.shape[-1], f"{name}_expand", momentum)
@@ -71,19 +71,19 @@ def _inverted_residual(x: keras.KerasTensor, block: _Block, name: str, momentum:
 
 
 def efficientnet_lite0(
-    input_shape: tuple[int | None, int | None, int] = (None, None, 3), *, momentum: float = 0.99
+    input_shape: tuple[int | None, int | None, int] = (None, None, 3), *, momentum: float | None = 0.99
 ) -> keras.Model:
     """Return EfficientNet-Lite0 up to stride 16: (B, H, W, 3) RGB 0..255 to feature maps of strides 4, 8 and 16.
 
     The outputs are a list of (B, H/4, W/4, 24), (B, H/8, W/8, 40) and (B, H/16, W/16, 112), sizes rounded up; the
-    input is scaled inside. `momentum` is the batch normalisations'. The weights are random: see
-    `load_backbone_weights`.
+    input is scaled inside. `momentum` is the batch normalisations'; None leaves them out, and gives the convolutions
+    biases, in which pretrained norms are folded. The weights are random: see `load_backbone_weights`.
     """
     picture = keras.Input(input_shape, name="picture")
     # (x - 127) / 128, in float arithmetic exactly. Source: EfficientNet-Lite's preprocessing (MEAN_RGB, STDDEV_RGB).
     x = keras.layers.Rescaling(1 / 128, offset=-127 / 128, name="scaled")(picture)
-    x = keras.layers.Conv2D(_STEM_WIDTH, 3, strides=2, padding="same", use_bias=False, name="stem_conv")(x)
-    x = keras.layers.BatchNormalization(epsilon=EPSILON, momentum=momentum, name="stem_bn")(x)
+    stem = keras.layers.Conv2D(_STEM_WIDTH, 3, strides=2, padding="same", use_bias=momentum is None, name="stem_conv")
+    x = _normalised(stem(x), "stem", momentum)
     x = keras.layers.ReLU(6.0, name="stem_relu")(x)
     outputs = []
     for number, block in enumerate(_LITE0):
@@ -121,6 +121,8 @@ def load_backbone_weights(model: keras.Model, weights: str) -> None:
     if arrays is None:
         return
     layers = [layer for layer in model.layers if layer.weights]
+    if not any(isinstance(layer, keras.layers.BatchNormalization) for layer in layers):
+        arrays = folded(arrays, OF_FILES)
     found = [_layer_arrays(layer, arrays, weights) for layer in layers]
     for layer, values in zip(layers, found, strict=True):
         layer.set_weights(values)

@@ -305,7 +305,10 @@ def assign_arrays(variables: Mapping[str, Any], arrays: Mapping[str, NDArray[Any
         PpnlabError: an array is missing, unknown or has another shape; nothing was set.
     """
     if missing := sorted(variables.keys() ^ arrays.keys()):
-        raise PpnlabError(f"{missing[0]}: the state must hold just what the model has, got {len(missing)} differences")
+        raise PpnlabError(
+            f"{missing[0]}: the state must hold just what the model has, got {len(missing)} differences; what another "
+            "version of ppnlab began may be predicted with, and started from (--weights), but not resumed"
+        )
     for name, variable in variables.items():
         if tuple(variable.shape) != arrays[name].shape:
             raise PpnlabError(f"{name}: shape must be {tuple(variable.shape)}, got {arrays[name].shape}")

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from annotations.errors import PpnlabError, UsageError
 from detector.checkpoint import checkpoint_path, load_checkpoint, newest_checkpoint
+from detector.norm_folding import OF_RUNS, folded
 from detector.run_directory import Run
 from detector.settings import Settings
 
@@ -18,7 +19,8 @@ if TYPE_CHECKING:
     import keras
 
 _WORDS: Final = frozenset({"package", "imagenet", "none"})
-_AVERAGED: Final = "averaged/"
+AVERAGED: Final = "averaged/"
+"""What the names of the averaged weights begin with in a checkpoint."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,7 +99,9 @@ def read_source(weights: str, settings: Settings) -> Source:
                 f"--set {name}={theirs} gives the new run the same"
             )
     arrays, progress = load_checkpoint(checkpoint)
-    own = {name.removeprefix(_AVERAGED): value for name, value in arrays.items() if name.startswith(_AVERAGED)}
+    own = {name.removeprefix(AVERAGED): value for name, value in arrays.items() if name.startswith(AVERAGED)}
+    # The new network's trunk has none; that of a run which was begun without pretrained weights has.
+    own = folded(own, OF_RUNS)
     classes = tuple(config["classes"])
     return Source(run, progress.step, settings.family, settings.backbone, classes, config["parts"], own)
 
@@ -124,7 +128,7 @@ def _variables(network: "keras.Model") -> dict[str, Any]:
     # It takes seconds to import, and is there already where a network is.
     from detector.engine import averaged_variables
 
-    return {name.removeprefix(_AVERAGED): one for name, one in averaged_variables(network).items()}
+    return {name.removeprefix(AVERAGED): one for name, one in averaged_variables(network).items()}
 
 
 def _layer(name: str) -> str:

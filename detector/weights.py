@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING
 from annotations.errors import PpnlabError
 from detector.backend import load_backend
 from detector.checkpoint import checkpoint_path, load_checkpoint, newest_checkpoint
+from detector.norm_folding import OF_RUNS, folded
 from detector.part_knowledge import PartKnowledge, read_knowledge
 from detector.rescoring import Rescoring, read_rescoring
 from detector.run_directory import Run
+from detector.starting_weights import AVERAGED
 from detector.training import settings_of
 
 if TYPE_CHECKING:
@@ -63,5 +65,10 @@ def load_predictor(path: Path, which: str, device: str = "auto", gpu_memory: flo
     model = replace(box_model(settings, tuple(config["classes"]), config["parts"]), known=known, rescoring=rescoring)
     configure(model.settings.threads, deterministic=model.settings.deterministic, device=device, gpu_memory=gpu_memory)
     network = model.build(pretrained=False)
-    assign_arrays(averaged_variables(network), {k: v for k, v in arrays.items() if k.startswith("averaged/")})
+    variables = {name.removeprefix(AVERAGED): one for name, one in averaged_variables(network).items()}
+    own = {name.removeprefix(AVERAGED): one for name, one in arrays.items() if name.startswith(AVERAGED)}
+    if "stem_bn/gamma" not in variables:
+        # Runs of versions before 0.2 have norms of their own in a pretrained trunk too.
+        own = folded(own, OF_RUNS)
+    assign_arrays(variables, own)
     return Predictor(model, prediction_step(network), step, tuple(newest.damaged.values()))

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from annotations.errors import PpnlabError, UsageError
 from detector.backbones import efficientnet_lite0, load_backbone_weights
+from detector.norm_folding import OF_FILES, OF_RUNS, folded
 
 Arrays = dict[str, NDArray[np.float32]]
 
@@ -115,3 +116,44 @@ def test_missing_array_is_named(model: keras.Model, arrays: Arrays, tmp_path: Pa
 def test_unknown_weights_are_refused(model: keras.Model) -> None:
     with pytest.raises(UsageError, match="weights must be package, none"):
         load_backbone_weights(model, "imagenet")
+
+
+def plausible(model: keras.Model) -> Arrays:
+    """Return arrays with which features neither fade nor reach the six of ReLU6 everywhere."""
+    rng = np.random.default_rng(3)
+    arrays = {}
+    for layer in model.layers:
+        for index, weight in enumerate(layer.weights):
+            if len(weight.shape) == 4:
+                inputs = np.prod(weight.shape[:2]) * (1 if layer.name.endswith("_dw") else weight.shape[2])
+                value = rng.normal(0, inputs**-0.5, weight.shape)
+            else:
+                value = rng.uniform(0.5, 1.5, weight.shape) if index in (0, 3) else rng.normal(0, 0.3, weight.shape)
+            arrays[f"{layer.name}/{index}"] = value.astype(np.float32)
+    return arrays
+
+
+def test_trunk_without_norms_is_the_same_function(model: keras.Model, tmp_path: Path) -> None:
+    weights = saved(tmp_path / "w.npz", plausible(model))
+    plain = efficientnet_lite0(momentum=None)
+    assert not [layer for layer in plain.layers if isinstance(layer, keras.layers.BatchNormalization)]
+    load_backbone_weights(model, weights)
+    load_backbone_weights(plain, weights)
+    picture = np.random.default_rng(4).uniform(0, 255, (2, 64, 64, 3)).astype(np.float32)
+    for one, other in zip(model(picture), plain(picture), strict=True):
+        assert np.std(one) > 0.1
+        np.testing.assert_allclose(one, other, rtol=1e-3, atol=1e-3)
+
+
+def test_arrays_of_a_head_are_not_folded() -> None:
+    ones = np.ones(2, np.float32)
+    norm = {f"neck16_bn/{name}": ones for name in OF_RUNS.norm}
+    arrays = {"neck16/kernel": np.ones((1, 1, 3, 2), np.float32), **norm}
+    assert folded(arrays, OF_RUNS).keys() == arrays.keys()
+
+
+def test_arrays_that_are_folded_stay_so(model: keras.Model) -> None:
+    once = folded(plausible(model), OF_FILES)
+    twice = folded(once, OF_FILES)
+    assert once.keys() == twice.keys()
+    assert all(one is twice[name] for name, one in once.items())
