@@ -85,7 +85,7 @@ def load_network(path: Path, which: str | int, device: str = "auto", gpu_memory:
     variables = {name.removeprefix(AVERAGED): one for name, one in averaged_variables(network).items()}
     own = {name.removeprefix(AVERAGED): one for name, one in arrays.items() if name.startswith(AVERAGED)}
     if "stem_bn/gamma" not in variables:
-        # Runs of versions before 0.2 have norms of their own in a pretrained trunk too.
+        # A run may be older than the folding, and have norms of its own in a pretrained trunk.
         own = folded(own, OF_RUNS)
     assign_arrays(variables, own)
     return TrainedNetwork(model, network, step, damaged)
