@@ -1385,6 +1385,58 @@ def _write_scores(report: Path, dataset: "BoxDataset", found: "Detections", metr
 
 
 @main.command()
+@click.argument("run", type=_PATH)
+@click.option(
+    "--to",
+    "form",
+    type=click.Choice(["onnx", "openvino", "saved_model", "tflite"]),
+    default="onnx",
+    show_default=True,
+    help="The form of the model.",
+)
+@click.option(
+    "--output",
+    "-o",
+    type=_PATH,
+    metavar="PATH",
+    help="File or folder to make. [default: RUN/export/step-N and a suffix]",
+)
+@click.option(
+    "--checkpoint",
+    "--weights",
+    metavar="best|last|N",
+    default="best",
+    show_default=True,
+    help="Which weights; N: those of a step that is saved.",
+)
+@_json
+def export(run: Path, form: str, output: Path | None, checkpoint: str, as_json: bool) -> None:
+    """Write a run's network as a model that needs no ppnlab.
+
+    It takes letterboxed pictures and gives boxes, box decoding and suppression included; what its numbers mean is
+    written into it or beside it. docs/export.md shows its use. The forms onnx and openvino need the extra `export`.
+
+    \b
+    Example:
+        ppnlab export run
+        ppnlab export run --to openvino -o codes_openvino
+    """
+    from detector.exporting import export_run
+
+    if checkpoint not in ("best", "last") and not checkpoint.isdecimal():
+        raise UsageError(f"--checkpoint must be best, last or the number of a step, got {checkpoint!r}")
+    _announce_network()
+    done = export_run(run, form, int(checkpoint) if checkpoint.isdecimal() else checkpoint, output)
+    _tell_damaged(done.damaged)
+    for note in done.facts["notes"]:
+        click.echo(f"note: {note}", err=True)
+    size = done.size / 1e6
+    values = {"schema": 1, "output": str(done.output), "form": form, "step": done.step, "megabytes": round(size, 2)}
+    text = f"{done.output}: {size:.1f} MB, the weights of step {done.step}"
+    _print_json_or(as_json, {**values, "notes": done.facts["notes"]}, lambda: text)
+
+
+@main.command()
 @click.argument("directory", type=_PATH, default=Path("demo"), metavar="[DIR]")
 @click.option("--scenes", type=click.IntRange(min=20), default=280, show_default=True, help="Scenes to draw.")
 @_with(_settings)

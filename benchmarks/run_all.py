@@ -1,6 +1,7 @@
 """Run every benchmark that finds its data; `make bench`. The photographs are looked for in ../shared/data.
 
-Rivals are left out, for they need a python of their own: each script says how to name it.
+Rivals are left out, for they need a python of their own: each script says how to name it. So is what needs an extra:
+export_speed.py (ours against YOLO11n on ONNX Runtime) and rival_yolo.py (YOLO11n trained on the same pictures).
 """
 
 import subprocess

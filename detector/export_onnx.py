@@ -1,0 +1,83 @@
+"""The graph from pictures to detections in the ONNX form, and on from there to OpenVINO's."""
+
+import contextlib
+import json
+import logging
+import warnings
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from annotations.errors import PpnlabError
+from detector.export_tensors import detection_function
+
+if TYPE_CHECKING:
+    import keras
+
+    from detector.ppn_family import PpnModel
+
+OPSET: Final = 17
+"""ONNX Runtime reads it from its version 1.12 on, and OpenVINO from 2023.1."""
+_COLUMNS: Final = {"image": (), "class_id": (), "score": (), "xyxy": (4,)}
+
+
+def onnx_model(network: "keras.Model", model: "PpnModel", facts: Mapping[str, Any]) -> bytes:
+    """Return the network and what is done with its outputs as an ONNX file, which holds the `facts` as metadata.
+
+    Inputs and outputs are those of `detection_function`; each of the facts is a property whose value is JSON.
+    """
+    import onnx
+
+    with _quiet():
+        import tf2onnx
+        from keras.src.export.tf2onnx_lib import patch_tf2onnx
+
+        # tf2onnx 1.17 speaks to numpy 1; Keras brings what it lacks.
+        patch_tf2onnx()
+        function = detection_function(network, model)
+        made, _ = tf2onnx.convert.from_function(function, function.input_signature, opset=OPSET)
+    made.producer_name, made.producer_version = "ppnlab", str(facts["ppnlab"])
+    onnx.helper.set_model_props(made, {name: json.dumps(value, ensure_ascii=False) for name, value in facts.items()})
+    _name_sizes(made)
+    onnx.checker.check_model(made)
+    return bytes(made.SerializeToString())
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep back what the converter remarks on its own code and its steps."""
+    logger = logging.getLogger("tf2onnx")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logger.setLevel(level)
+
+
+def _name_sizes(made: Any) -> None:  # noqa: ANN401
+    """Give the sizes that are open the same names wherever they stand."""
+    for value in made.graph.input:
+        value.type.tensor_type.shape.dim[0].dim_param = "batch"
+    order = {name: place for place, name in enumerate(_COLUMNS)}
+    outputs = sorted(made.graph.output, key=lambda value: order[value.name])
+    for value in outputs:
+        value.type.tensor_type.shape.dim[0].dim_param = "detections"
+    del made.graph.output[:]
+    made.graph.output.extend(outputs)
+
+
+def save_openvino(data: bytes, file: Path) -> None:
+    """Write an ONNX model as `file` (.xml), with the weights (.bin) beside it, as 32-bit numbers.
+
+    Raises:
+        PpnlabError: it cannot be written.
+    """
+    import openvino
+
+    try:
+        openvino.save_model(openvino.Core().read_model(data), file, compress_to_fp16=False)
+    except RuntimeError as error:
+        raise PpnlabError(f"{file}: model must be writable, got {error}") from error
