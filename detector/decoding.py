@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +13,7 @@ from detector.letterbox import Placement
 from detector.parents import parents
 from detector.part_layout import Density
 from detector.settings import Settings
-from detector.suppression import suppressed, voted
+from detector.suppression import agreeing, suppressed, voted
 
 MOST_CANDIDATES = 2000
 """Boxes of a class that enter suppression; more than any image holds, and bounds its time on an untrained network."""
@@ -27,12 +27,16 @@ Source: own measurement on QR codes; the AP hardly depends on it.
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Found:
-    """The detections of one image: `xyxy` (N, 4) picture pixels cut at its edges, `parent` (N,) rows of this table."""
+    """The detections of one image: `xyxy` (N, 4) picture pixels cut at its edges, `parent` (N,) rows of this table.
+
+    `support` (N,) is the sum of the scores of all boxes that agree with each; None where it is not known any more.
+    """
 
     class_id: NDArray[np.int64]
     score: NDArray[np.float64]
     xyxy: Boxes
     parent: NDArray[np.int64]
+    support: NDArray[np.float64] | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -41,12 +45,14 @@ class Branch:
 
     A logit is the log of the odds of a class; boxes are xyxy pixels of the network's input. `errors` (A, 4) says how
     far the sides of a box may be off, up to a factor; None: boxes that suppression drops have no say in its sides.
+    The rows are those of one view of the image after another, `views` in all.
     """
 
     class_ids: NDArray[np.int64]
     logits: NDArray[np.floating[Any]]
     boxes: Boxes
     errors: Boxes | None = None
+    views: int = 1
 
 
 def decode_boxes(raw: NDArray[np.float32], cells: Cells) -> Boxes:
@@ -68,20 +74,38 @@ def _distances(raw: NDArray[np.float32], cells: Cells) -> NDArray[np.float64]:
     return np.asarray(np.exp(np.clip(raw.astype(np.float64), -LARGEST_LOG, LARGEST_LOG)) * (cells.prior / 2)[:, None])
 
 
-def _of_class(branch: Branch, boxes: Boxes, column: int, settings: Settings) -> tuple[NDArray[np.float64], Boxes]:
+class _Kept(NamedTuple):
+    """The detections of one class: scores (K,), boxes (K, 4) and support (K,)."""
+
+    score: NDArray[np.float64]
+    xyxy: Boxes
+    support: NDArray[np.float64]
+
+
+def _of_class(branch: Branch, boxes: Boxes, column: int, settings: Settings) -> _Kept:
     # The logits decide: two of them may round to the same probability.
     logits = branch.logits[:, column].astype(np.float64)
     score = 1.0 / (1.0 + np.exp(-np.clip(logits, -60.0, 60.0)))
     # Boxes in the padding have no area left; they must not take the places of others.
     seen = (boxes[:, 2] > boxes[:, 0]) & (boxes[:, 3] > boxes[:, 1])
     rows = np.flatnonzero(seen & (score >= settings.score_floor))
-    if len(rows) > MOST_CANDIDATES:
-        rows = rows[np.argsort(-logits[rows], kind="stable")[:MOST_CANDIDATES]]
+    most = MOST_CANDIDATES * branch.views
+    if len(rows) > most:
+        rows = rows[np.argsort(-logits[rows], kind="stable")[:most]]
     kept, shows = suppressed(boxes[rows], logits[rows], settings.nms_iou, settings.max_detections)
+    score, boxes = score[rows], boxes[rows]
     if branch.errors is None or settings.vote_iou >= 1:
-        return score[rows][kept], boxes[rows][kept]
-    weight = score[rows, None] / np.square(branch.errors[rows])
-    return score[rows][kept], voted(boxes[rows], weight, kept, shows, settings.vote_iou)
+        return _Kept(score[kept], boxes[kept], score[kept])
+    shows = agreeing(boxes, kept, shows, settings.vote_iou)
+    said = shows >= 0
+    support = np.bincount(shows[said], score[said], len(kept)) / branch.views
+    told = voted(boxes, score[:, None] / np.square(branch.errors[rows]), kept, shows)
+    if branch.views == 1:
+        return _Kept(score[kept], told, support)
+    best = np.zeros((len(kept), branch.views))
+    view = rows[said] // (len(branch.boxes) // branch.views)
+    np.maximum.at(best, (shows[said], view), score[said])
+    return _Kept(best.mean(axis=1), told, support)
 
 
 def decode_image(
@@ -95,17 +119,18 @@ def decode_image(
 
     Boxes are cut at the picture's edges; one that has no area there is dropped. For `densities`, see `parents`.
     """
-    scores, all_boxes, classes = [np.zeros(0)], [np.zeros((0, 4))], [np.zeros(0, np.int64)]
+    kept: list[_Kept] = []
+    classes = [np.zeros(0, np.int64)]
     edge = np.array([placement.width, placement.height] * 2, np.float64)
     for branch in branches:
         boxes = np.clip(placement.inverse(branch.boxes), 0.0, edge)
         for column, class_id in enumerate(branch.class_ids):
-            score, found = _of_class(branch, boxes, column, settings)
-            scores.append(score)
-            all_boxes.append(found)
-            classes.append(np.full(len(score), class_id, np.int64))
-    xyxy, score, class_id = np.concatenate(all_boxes), np.concatenate(scores), np.concatenate(classes)
-    return Found(class_id, score, xyxy, parents(class_id, score, xyxy, object_class_of, densities))
+            kept.append(_of_class(branch, boxes, column, settings))
+            classes.append(np.full(len(kept[-1].score), class_id, np.int64))
+    nothing = _Kept(np.zeros(0), np.zeros((0, 4)), np.zeros(0))
+    score, xyxy, support = (np.concatenate(column) for column in zip(nothing, *kept, strict=True))
+    class_id = np.concatenate(classes)
+    return Found(class_id, score, xyxy, parents(class_id, score, xyxy, object_class_of, densities), support)
 
 
 def detections_table(found: list[Found], sizes: NDArray[Any]) -> Detections:

@@ -56,19 +56,29 @@ def suppressed(
     return rows, place
 
 
-def voted(xyxy: Boxes, weight: Boxes, kept: NDArray[np.int64], shows: NDArray[np.int64], least_iou: float) -> Boxes:
+def agreeing(xyxy: Boxes, kept: NDArray[np.int64], shows: NDArray[np.int64], least_iou: float) -> NDArray[np.int64]:
+    """Return (N,) `shows` with -1 for boxes whose IoU with the kept one is below `least_iou`.
+
+    What overlaps it less may yet show another object. `kept` and `shows` are what `suppressed` gives.
+    """
+    rows = np.flatnonzero(shows >= 0)
+    near = paired_iou(xyxy[rows], xyxy[kept[shows[rows]]]) >= least_iou
+    result = np.full(len(shows), -1, np.int64)
+    result[rows[near]] = shows[rows[near]]
+    result[kept] = np.arange(len(kept))
+    return result
+
+
+def voted(xyxy: Boxes, weight: Boxes, kept: NDArray[np.int64], shows: NDArray[np.int64]) -> Boxes:
     """Return the (K, 4) kept boxes, each side at the weighted mean of what the boxes that show the same say of it.
 
-    `weight` (N, 4), above 0, is that of each side of the boxes (N, 4) xyxy; `kept` and `shows` are what `suppressed`
-    gives. A box has a say where its IoU with the kept one is at least `least_iou`, for it may yet show another object.
+    `weight` (N, 4), 0 or more, is that of each side of the boxes (N, 4) xyxy; `shows` is what `agreeing` gives.
     Source: Gidaris & Komodakis 2015, "Object detection via a multi-region and semantic segmentation-aware CNN model",
     section 5 (box voting), with a weight for each side.
     """
     surest = xyxy[kept]
     said = np.flatnonzero(shows >= 0)
     owner = shows[said]
-    near = paired_iou(xyxy[said], surest[owner]) >= least_iou
-    said, owner = said[near], owner[near]
     moved, total = np.zeros_like(surest), np.zeros_like(surest)
     # Not the mean itself but how far it is from the kept box: a box that is alone stays where it is to the last bit.
     np.add.at(moved, owner, weight[said] * (xyxy[said] - surest[owner]))

@@ -29,7 +29,9 @@ def detect_tiled(model: "PpnModel", picture: NDArray[np.uint8], predict: Predict
         return found[0]
     xyxy, rows = joined(_in_picture(found, parts), parts, model.settings.nms_iou)
     class_id, score = (np.concatenate([getattr(one, name) for one in found])[rows] for name in ("class_id", "score"))
-    return Found(class_id, score, xyxy, parents(class_id, score, xyxy, model.object_of, model.densities))
+    known = [one.support for one in found if one.support is not None]
+    support = np.concatenate(known)[rows] if len(known) == len(found) else None
+    return Found(class_id, score, xyxy, parents(class_id, score, xyxy, model.object_of, model.densities), support)
 
 
 def _detected(model: "PpnModel", picture: NDArray[np.uint8], predict: Predict, parts: list[Tile]) -> list[Found]:

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from annotations.box_overlaps import iou
 from annotations.tables import Boxes
-from detector.suppression import suppressed, voted
+from detector.suppression import agreeing, suppressed, voted
 
 thresholds = st.sampled_from([0.25, 0.5, 0.75])
 
@@ -36,7 +36,7 @@ def test_sides_stay_among_those_that_have_a_say(
     score = _scores(data, len(boxes))
     kept, shows = suppressed(boxes, score, threshold, 100)
     weight = score[:, None] / (1 + np.abs(boxes))
-    told = voted(boxes, weight, kept, shows, least)
+    told = voted(boxes, weight, kept, agreeing(boxes, kept, shows, least))
     for place, row in enumerate(kept.tolist()):
         voters = (shows == place) & (iou(boxes[row : row + 1], boxes)[0] >= least)
         voters[row] = True
@@ -50,6 +50,6 @@ def test_the_order_of_the_boxes_does_not_matter(data: st.DataObject, boxes: Boxe
     score = 1 / (1 + np.arange(len(boxes), dtype=np.float64))
     order = np.array(data.draw(st.permutations(range(len(boxes)))), np.int64)
     weight = np.repeat(score[:, None], 4, axis=1)
-    one = voted(boxes, weight, *suppressed(boxes, score, threshold, 100), 0.5)
-    other = voted(boxes[order], weight[order], *suppressed(boxes[order], score[order], threshold, 100), 0.5)
+    one = voted(boxes, weight, *suppressed(boxes, score, threshold, 100))
+    other = voted(boxes[order], weight[order], *suppressed(boxes[order], score[order], threshold, 100))
     np.testing.assert_allclose(one, other, atol=1e-9)

@@ -9,7 +9,7 @@ from detector.cells import cells
 from detector.decoding import LEAST_ERROR, Branch, decode_boxes, decode_image, side_errors
 from detector.letterbox import letterbox
 from detector.settings import CLASSIC, Settings
-from detector.suppression import suppressed, voted
+from detector.suppression import agreeing, suppressed, voted
 
 GRID = cells((64, 64), (8,), 4.0)
 SETTINGS = Settings(input=(64, 64), score_floor=0.1, nms_iou=0.5, vote_iou=0.6)
@@ -33,26 +33,29 @@ def test_boxes_beyond_the_most_show_nothing() -> None:
 def test_a_side_is_at_the_mean_of_what_is_said_of_it() -> None:
     # IoUs with the first are 10/12 and 10/17: the last has no say.
     weight = np.array([3.0, 1, 1, 5])[:, None].repeat(4, axis=1)
-    boxes = voted(TWINS, weight, np.array([0, 2]), np.array([0, 0, 1, 0]), 0.6)
+    kept = np.array([0, 2])
+    agree = agreeing(TWINS, kept, np.array([0, 0, 1, 0]), 0.6)
+    assert agree.tolist() == [0, 0, 1, -1]
+    boxes = voted(TWINS, weight, kept, agree)
     np.testing.assert_allclose(boxes, [[0, 0, (3 * 10 + 12) / 4, 10], [30, 0, 40, 10]])
 
 
 def test_each_side_has_weights_of_its_own() -> None:
     boxes = np.array([[0.0, 0, 10, 10], [1, 1, 11, 11]])
     weight = np.array([[1.0, 3, 1, 1], [1, 1, 3, 0]])
-    told = voted(boxes, weight, np.array([0]), np.array([0, 0]), 0.6)
+    told = voted(boxes, weight, np.array([0]), np.array([0, 0]))
     np.testing.assert_allclose(told, [[0.5, 0.25, 10.75, 10]])
 
 
 def test_a_box_alone_stays_to_the_last_bit() -> None:
     boxes = np.array([[0.1, 0.2, 0.7, 1 / 3]])
-    assert voted(boxes, np.full((1, 4), 0.1), np.array([0]), np.array([0]), 0.6).tolist() == boxes.tolist()
-    assert voted(boxes[:0], boxes[:0], np.zeros(0, np.int64), np.zeros(0, np.int64), 0.6).shape == (0, 4)
+    assert voted(boxes, np.full((1, 4), 0.1), np.array([0]), np.array([0])).tolist() == boxes.tolist()
+    assert voted(boxes[:0], boxes[:0], np.zeros(0, np.int64), np.zeros(0, np.int64)).shape == (0, 4)
 
 
 def test_weights_too_small_for_a_number_leave_the_box_where_it_is() -> None:
     boxes = np.array([[0.0, 0, 10, 10], [0, 0, 11, 10]])
-    assert voted(boxes, np.zeros((2, 4)), np.array([0]), np.array([0, 0]), 0.6).tolist() == [[0, 0, 10, 10]]
+    assert voted(boxes, np.zeros((2, 4)), np.array([0]), np.array([0, 0])).tolist() == [[0, 0, 10, 10]]
 
 
 def test_the_iou_of_each_row_is_that_of_its_two_boxes() -> None:
@@ -92,6 +95,8 @@ def test_a_cell_near_a_side_has_more_say_in_it() -> None:
     assert left < 6.5
     assert right > 31.5
     np.testing.assert_allclose(found.score, [sure], rtol=1e-6)
+    assert found.support is not None
+    np.testing.assert_allclose(found.support, [sure + less], rtol=1e-6)
 
 
 def test_boxes_that_are_dropped_have_no_say_where_it_is_off_or_their_errors_are_unknown() -> None:
