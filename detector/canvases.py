@@ -70,16 +70,14 @@ def largest(settings: Settings) -> Canvas:
     return max(heights), max(widths)
 
 
-def told(images: int, settings: Settings) -> list[str]:
+def size_notes(images: int, settings: Settings) -> list[str]:
     """Return in words what sizes the steps of a training have, where they are not all `input`."""
     lines, first = [], small_epochs(images, settings)
     if first:
-        lines.append(
-            f"input is {_text(settings.small_input)} in the first {first} epochs, then {_text(settings.input)}"
-        )
+        lines.append(f"input is {_text(settings.small_input)} up to epoch {first}, then {_text(settings.input)}")
     if settings.multi_scale:
         sizes, last = ", ".join(map(_text, canvases(settings))), varied_epochs(images, settings)
-        lines.append(f"input is drawn for each step in the first {last} epochs, of {sizes}")
+        lines.append(f"input is drawn for each step up to epoch {last}, of {sizes}")
     return lines
 
 

@@ -1,13 +1,15 @@
 """What the loop needs to know of a kind of model; it knows of boxes, masks and pictures nothing more than this."""
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
     import keras
+
+    from detector.settings import Settings
 
 Tensor = Any
 Batch = Mapping[str, NDArray[Any]]
@@ -54,6 +56,9 @@ class Family(Protocol):
 
     def batch(self, step: int) -> Batch:
         """Return the arrays of the batch at `step`: a pure function of it, called from several threads."""
+
+    def changed(self, settings: "Settings") -> Self:
+        """Return the family with settings changed that a training can change while it goes: how long it is, say."""
 
     def build(self, *, pretrained: bool) -> "keras.Model":
         """Return the model, with pretrained weights where the settings ask for them and `pretrained` is true."""

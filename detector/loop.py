@@ -244,6 +244,8 @@ class Loop:
             return
         # Saved first: a resume that had to go back would make older steps with the new settings.
         self._save_surely(())
+        # The samples depend on how long the training is, too: those of a resume would be others.
+        self.family = self.family.changed(new)
         self.run.write_config({**self.run.config(), "settings": after})
         self.keeper.diary.event("changed", step=self.progress.step, settings=values)
         self.watch.note(f"step {self.progress.step}: {', '.join(f'{name}={value}' for name, value in values.items())}")

@@ -73,13 +73,13 @@ def marked(sample: Sample) -> NDArray[np.uint8]:
 
 
 def sheet(pictures: list[NDArray[np.uint8]], gap: int = 4) -> NDArray[np.uint8]:
-    """Return pictures (H, W, 3) of one size as one, COLUMNS beside each other, on white."""
-    height, width = pictures[0].shape[:2]
+    """Return pictures (H, W, 3) as one, COLUMNS beside each other, each in a cell of the largest sides, on white."""
+    height, width = (max(picture.shape[axis] for picture in pictures) for axis in (0, 1))
     rows = -(-len(pictures) // COLUMNS)
     columns = min(len(pictures), COLUMNS)
     result = np.full((rows * (height + gap) + gap, columns * (width + gap) + gap, 3), 255, np.uint8)
     for place, picture in enumerate(pictures):
         row, column = divmod(place, COLUMNS)
         top, left = gap + row * (height + gap), gap + column * (width + gap)
-        result[top : top + height, left : left + width] = picture
+        result[top : top + picture.shape[0], left : left + picture.shape[1]] = picture
     return result

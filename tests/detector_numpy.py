@@ -1,8 +1,9 @@
 """A family and its learner in plain numpy: what the loop loses is seen in milliseconds, without a network."""
 
+import copy
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from detector_samples import QUICK, Watch
@@ -43,6 +44,11 @@ class NumpyFamily:
         rows = np.arange(8)[:, None] / 8 + np.zeros(WIDTH)
         gap = predict(rows)["told"] - rows.sum(axis=1)
         return {"closeness": float(1 / (1 + np.square(gap).mean()))}
+
+    def changed(self, settings: Settings) -> Self:
+        other = copy.copy(self)
+        other.settings = settings
+        return other
 
     def build(self, *, pretrained: bool) -> Any:  # noqa: ANN401
         raise NotImplementedError

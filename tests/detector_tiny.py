@@ -1,8 +1,9 @@
 """A family of the loop with a network of a few weights: it tells the loop's faults in seconds."""
 
+import copy
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import keras
 import numpy as np
@@ -25,6 +26,7 @@ class TinyFamily:
 
     images = 8
     best_by = "ap"
+    sides: tuple[int | None, int | None] = SIDE, SIDE
     signature: Mapping[str, tuple[tuple[int | None, ...], str]] = {
         "picture": ((None, SIDE, SIDE, 3), "uint8"),
         "target": ((None, 1), "float32"),
@@ -42,9 +44,14 @@ class TinyFamily:
         target = np.full((len(rows), 1), np.inf) if step == self.broken else rows[:, None] / 8
         return {"picture": picture, "target": target.astype(np.float32)}
 
+    def changed(self, settings: Settings) -> Self:
+        other = copy.copy(self)
+        other.settings = settings
+        return other
+
     def build(self, *, pretrained: bool) -> keras.Model:
         self.pretrained.append(pretrained)
-        picture = keras.Input((SIDE, SIDE, 3), name="picture")
+        picture = keras.Input((*self.sides, 3), name="picture")
         x = keras.layers.Conv2D(4, 3, name="plain_conv")(picture / 128)
         x = keras.layers.BatchNormalization(momentum=0.9, name="plain_bn")(x)
         x = keras.layers.GlobalAveragePooling2D(name="plain_mean")(x)

@@ -1,6 +1,6 @@
 """Kills trainings at random moments and goes on with them, until as many kills were made as were asked for.
 
-`python kill_worker.py FOLDER numpy|tiny SEED KILLS` is a program of its own: it imports once, runs nothing, and
+`python kill_worker.py FOLDER numpy|tiny|grown SEED KILLS` is a program of its own: it imports once, runs nothing, and
 forks a child for every attempt, which is cheap and begins without threads. A moment is a line of our code (counted over
 all threads, so that every line of a save has its turn) or a time; the signal is mostly SIGKILL, sometimes SIGTERM.
 """

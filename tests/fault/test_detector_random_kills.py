@@ -46,6 +46,11 @@ def test_a_hundred_kills_of_a_network_change_nothing(tmp_path: Path) -> None:
     killed(tmp_path, "tiny", 100)
 
 
+@pytest.mark.slow
+def test_fifty_kills_of_a_growing_network_change_nothing(tmp_path: Path) -> None:
+    killed(tmp_path, "grown", 50)
+
+
 DYING = """
 import os, signal, threading, time
 from pathlib import Path

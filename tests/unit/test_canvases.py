@@ -6,7 +6,7 @@ import pytest
 from detector_samples import QUICK
 
 from annotations.errors import UsageError
-from detector.canvases import canvas, canvases, largest, scaled, small_epochs, told
+from detector.canvases import canvas, canvases, largest, scaled, size_notes, small_epochs
 from detector.settings import Settings
 
 SETTINGS = replace(QUICK, input=(416, 416), batch=4, epochs=10)
@@ -23,7 +23,7 @@ def sizes(settings: Settings) -> list[tuple[int, int]]:
 def test_without_more_every_step_has_the_input() -> None:
     assert set(sizes(SETTINGS)) == {(416, 416)}
     assert canvases(SETTINGS) == [(416, 416)]
-    assert told(8, SETTINGS) == []
+    assert size_notes(8, SETTINGS) == []
 
 
 def test_the_first_share_of_the_epochs_is_small() -> None:
@@ -31,7 +31,7 @@ def test_the_first_share_of_the_epochs_is_small() -> None:
     assert sizes(settings) == [(256, 256)] * 6 + [(416, 416)] * 4
     assert canvases(settings) == [(256, 256), (416, 416)]
     assert largest(settings) == (416, 416)
-    assert told(8, settings) == ["input is 256 in the first 6 epochs, then 416"]
+    assert size_notes(8, settings) == ["input is 256 up to epoch 6, then 416"]
 
 
 @pytest.mark.parametrize(
@@ -52,8 +52,8 @@ def test_steps_differ_at_random_but_for_the_last_epochs() -> None:
     assert drawn == [canvas(8, settings, step) for step in range(80)]
     assert drawn != [canvas(8, replace(settings, seed=1), step) for step in range(80)]
     assert largest(settings) == (512, 512)
-    assert told(8, settings) == [
-        "input is drawn for each step in the first 34 epochs, of 320, 352, 384, 416, 448, 480, 512"
+    assert size_notes(8, settings) == [
+        "input is drawn for each step up to epoch 34, of 320, 352, 384, 416, 448, 480, 512"
     ]
 
 
@@ -61,7 +61,7 @@ def test_small_inputs_differ_round_the_small_one() -> None:
     settings = replace(SETTINGS, multi_scale=0.2, small_share=0.5, small_input=(256, 192), epochs=40)
     assert {canvas(8, settings, step) for step in range(40)} == {(224, 160), (256, 192), (288, 224)}
     assert {canvas(8, settings, step) for step in range(40, 68)} == {(side, side) for side in (352, 384, 416, 448, 480)}
-    assert told(8, settings)[0] == "input is 256x192 in the first 20 epochs, then 416"
+    assert size_notes(8, settings)[0] == "input is 256x192 up to epoch 20, then 416"
 
 
 def test_sizes_are_few_and_evenly_spaced() -> None:

@@ -336,6 +336,33 @@ def test_outputs_count_the_cells_of_the_geometry(canvas: tuple[int, int]) -> Non
     }
 
 
+@pytest.mark.parametrize("canvas", [(64, 64), (96, 160)])
+def test_a_network_of_any_size_is_the_one_of_each_size(canvas: tuple[int, int]) -> None:
+    settings = replace(QUICK, input=(96, 160), small_input=(64, 64), small_share=0.5)
+    growing = no_data(network(settings))
+    free = growing.build(pretrained=False)
+    fixed = network(replace(QUICK, input=canvas)).build(pretrained=False)
+    assert free.input_shape == (None, None, None, 3)
+    # What is used after the training, and the trainings of one size, know their size.
+    assert growing.model.build(pretrained=False).input_shape == (None, 96, 160, 3)
+    assert no_data(network(QUICK)).build(pretrained=False).input_shape == (None, 64, 64, 3)
+    fixed.set_weights(free.get_weights())
+    rng = np.random.default_rng(0)
+    truth, classes = np.array([[[8, 8, 40, 40]], [[0, 0, 0, 0]]], np.float32), np.array([[0], [-1]], np.int32)
+    batch = {"picture": rng.integers(0, 256, (2, *canvas, 3), np.uint8)}
+    batch |= {f"{branch}_truth": truth for branch in ("object", "part")}
+    batch |= {f"{branch}_class": classes for branch in ("object", "part")}
+    told = []
+    for model, family in ((free, growing), (fixed, no_data(network(replace(QUICK, input=canvas))))):
+        with tf.GradientTape() as tape:
+            losses = family.losses(model(batch["picture"].astype(np.float32), training=True), batch)
+            total = tf.add_n([loss.value() for loss in losses.values()])
+        told.append([total, *tape.gradient(total, [variable.value for variable in model.trainable_variables])])
+    for one, other in zip(*told, strict=True):
+        assert np.isfinite(one).all()
+        np.testing.assert_array_equal(one, other)
+
+
 def test_without_parts_there_is_no_part_branch() -> None:
     model = network(QUICK, parts=False).build(pretrained=False)
     assert set(model.output) == {"object_logits", "object_boxes"}
@@ -390,3 +417,4 @@ def test_space_to_depth_keeps_the_place_in_the_block() -> None:
     # Odd sides are padded with 0.
     assert folded[0].tolist() == [[[0, 1, 3, 4], [2, 0, 5, 0]], [[6, 7, 0, 0], [8, 0, 0, 0]]]
     assert SpaceToDepth().compute_output_shape((None, 3, 5, 2)) == (None, 2, 3, 8)
+    assert SpaceToDepth().compute_output_shape((None, None, None, 2)) == (None, None, None, 8)

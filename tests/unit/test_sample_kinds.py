@@ -16,12 +16,14 @@ from annotations.pictures import write_picture
 from annotations.tables import NO_PARENT, BoxDataset, Detections
 from detector.augment import LEAST_SIDE, Sample, Source
 from detector.box_samples import BoxSamples
+from detector.canvases import canvas
 from detector.copy_paste import Cutout, Objects, with_pasted
 from detector.feeding import batches_ahead
 from detector.hard_negatives import false_alarms, with_look_alikes
 from detector.letterbox import GREY
 from detector.mosaic import mosaic, mosaic_epochs
 from detector.pasting import feathered, free_corner, is_free
+from detector.picture_cache import RamCache
 from detector.rendered_codes import CodeClasses, code_classes, with_rendered
 from detector.settings import Settings
 
@@ -66,6 +68,30 @@ def test_samples_do_not_depend_on_threads_or_on_where_a_training_was_stopped(tra
     resumed = BoxSamples(train, EVERY).batch(3)
     for one, other in zip(alone[-4:], resumed, strict=True):
         assert_same(one, other)
+
+
+def test_samples_have_the_size_of_their_step(train: BoxDataset) -> None:
+    settings = EVERY.changed({"small_input": "64,96", "small_share": 0.5, "multi_scale": 0.25, "epochs": 4}, "test")
+    sizes = set()
+    for step in range(8):
+        size = canvas(8, settings, step)
+        sizes.add(size)
+        for sample in BoxSamples(train, settings).batch(step):
+            assert sample.picture.shape == (*size, 3)
+            assert (sample.xyxy <= np.tile(size[::-1], 2)).all()
+    assert len(sizes) > 2
+
+
+def test_a_small_input_leaves_the_samples_of_the_large_one_as_they_were(train: BoxDataset) -> None:
+    settings = replace(EVERY, small_input=(64, 64), small_share=0.3)
+    assert canvas(8, settings, 1) == (64, 64)
+    # One cache for both: what is kept of a picture does for every size.
+    kept = RamCache(10**9)
+    small, whole = BoxSamples(train, settings, kept), BoxSamples(train, EVERY)
+    small.batch(0)
+    for step in (2, 3):
+        for one, other in zip(small.batch(step), whole.batch(step), strict=True):
+            assert_same(one, other)
 
 
 def test_what_is_off_leaves_the_other_samples_as_they_were(train: BoxDataset) -> None:

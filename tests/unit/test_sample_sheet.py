@@ -12,6 +12,7 @@ from annotations.errors import AnnotationError, UsageError
 from annotations.palette import COLOURS
 from annotations.pictures import read_picture
 from detector.augment import Sample
+from detector.canvases import canvas
 from detector.sample_sheet import draw_samples, marked, sheet
 
 
@@ -31,6 +32,13 @@ def test_the_sheet_has_every_sample_once(data: Path, tmp_path: Path) -> None:
     # Five samples of 64 pixels: four beside each other, and one below.
     assert drawn.shape == (2 * 68 + 4, 4 * 68 + 4, 3)
     assert (drawn[72:136, 72:] == 255).all()
+
+
+def test_samples_of_several_sizes_have_cells_of_the_largest(data: Path, tmp_path: Path) -> None:
+    settings = replace(QUICK, input=(96, 96), batch=1, multi_scale=0.35)
+    assert {canvas(5, settings, step) for step in range(5)} == {(64, 64), (96, 96), (128, 128)}
+    draw_samples(data, settings, tmp_path / "a.png")
+    assert read_picture(tmp_path / "a.png").shape == (2 * 132 + 4, 4 * 132 + 4, 3)
 
 
 def test_two_sheets_of_the_same_settings_are_the_same(data: Path, tmp_path: Path) -> None:
