@@ -1,7 +1,8 @@
 """The subparts PPN as a family of the loop: its batches, its losses, its detections on a data set."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Self
 
 import keras
 import numpy as np
@@ -167,6 +168,10 @@ class PpnFamily:
             boxes, classes = zip(*(_of_branch(sample, class_ids) for sample in samples), strict=True)
             arrays[f"{branch}_truth"], arrays[f"{branch}_class"] = padded(list(boxes), list(classes))
         return arrays
+
+    def changed(self, settings: Settings) -> Self:
+        """Return the family with other settings."""
+        return replace(self, model=replace(self.model, settings=settings))
 
     def build(self, *, pretrained: bool) -> keras.Model:
         """Return the network."""

@@ -22,6 +22,7 @@ from detector.backend import load_backend, use_device
 from detector.box_samples import BoxSamples
 from detector.box_sizes import box_sizes
 from detector.budget import Budget
+from detector.canvases import size_notes
 from detector.checkpoint import Progress, checkpoint_path, load_checkpoint, steps_saved, told_progress
 from detector.evidence_fitting import measured_rescoring
 from detector.order import steps_per_epoch
@@ -235,8 +236,11 @@ def _train(
     family = box_family(settings, data, monitor, picture_cache(settings, data.root, watch.note))
     if settings.sampling:
         watch.note(sampling_text(family.train.images, settings.sampling))
+    sizes = size_notes(family.images, settings)
+    for line in sizes:
+        watch.note(line)
     loop = Loop(run, family, settings, watch, budget, data=_word(run.config()["dataset"]["hashes"]))
-    run.event(event, step=loop.progress.step, of=loop.course.total)
+    run.event(event, step=loop.progress.step, of=loop.course.total, **({"sizes": sizes} if sizes else {}))
     if (done := loop.progress.step) >= loop.course.total:
         more = f"--set total_steps={2 * done}" if settings.total_steps else f"--epochs {settings.epochs + 10}"
         watch.note(f"all {done} steps are made; `ppnlab resume {shlex.quote(str(run.path))} {more}` would train longer")
