@@ -37,14 +37,15 @@ def build_trunk(name: str, canvas: tuple[int | None, int | None], *, norms: bool
     return efficientnet_lite0(shape, momentum=NORM_MOMENTUM if norms else None) if name == "lite0" else _plain(shape)
 
 
-def freeze_trunk(trunk: keras.Model, blocks: int) -> None:
-    """Fix the stem and the leading `blocks` of a pretrained EfficientNet-Lite0.
+def freeze_trunk(trunk: keras.Model, blocks: int, *, depthwise: bool) -> None:
+    """Fix the stem and the leading `blocks` of a pretrained EfficientNet-Lite0, and all its `depthwise` kernels.
 
-    A few hundred photographs do not improve what a million taught, and a fixed start needs no backward pass.
+    A few hundred photographs do not improve what a million taught, and a fixed start needs no backward pass. The
+    depthwise kernels are a tenth of the weights, and a fifth of a step's time on processors.
     """
     fixed = ("stem_", *(f"b{number}_" for number in range(blocks))) if blocks else ()
     for layer in trunk.layers:
-        if layer.name.startswith(fixed):
+        if layer.name.startswith(fixed) or (depthwise and layer.name.endswith("_dw")):
             layer.trainable = False
 
 
@@ -61,7 +62,7 @@ def pretrained_trunk(settings: Settings, *, load: bool, any_size: bool = False) 
     pretrained = settings.backbone == "lite0" and settings.weights != "none"
     trunk = build_trunk(settings.backbone, (None, None) if any_size else settings.input, norms=not pretrained)
     if pretrained:
-        freeze_trunk(trunk, settings.frozen_blocks)
+        freeze_trunk(trunk, settings.frozen_blocks, depthwise=settings.frozen_depthwise)
         if load:
             load_backbone_weights(trunk, settings.weights)
     return trunk
