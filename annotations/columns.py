@@ -32,3 +32,9 @@ def text_column(table: str, name: str, values: ArrayLike, rows: int) -> NDArray[
     """
     array = np.asarray(values, np.str_) if rows else np.zeros(0, np.str_)
     return column(table, name, array, array.dtype, (rows,))
+
+
+def fixed(array: NDArray[Any]) -> NDArray[Any]:
+    """Return the array, made read-only: a table keeps such a one as it is, and copies any other."""
+    array.flags.writeable = False
+    return array

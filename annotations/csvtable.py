@@ -7,8 +7,9 @@ A row's number counts the header as row 1, as a spreadsheet shows it.
 import csv
 import math
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,18 +18,18 @@ import orjson
 from numpy.typing import NDArray
 
 from annotations.errors import AnnotationError
-from annotations.processes import can_be_copied, shared_out
 from annotations.words import Words
 
 _MARKS = ('"', ",", "\r", "\n")
+_marked = re.compile(f"[{''.join(_MARKS)}]").search
 """Letters that a cell may hold in quotes only."""
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 _INTEGER = re.compile(r"-?\d{1,18}", re.ASCII)
 _FIRST_ROW = 2
 _ROWS_TOGETHER = 1024
 """Rows that are worked on together: few enough that their cells stay in the processor's cache."""
-_WORTH_SHARING = 8 * _ROWS_TOGETHER
-"""Rows that another process is given at once; it takes a few milliseconds to start one."""
+_ROWS_OF_A_PART = 8 * _ROWS_TOGETHER
+"""Rows of a part, which takes some milliseconds: worth to be handed to another process, and soon done."""
 _FEW_WORDS = 12
 """A column is searched through once for each; with more, every cell is made a text of its own."""
 
@@ -40,6 +41,8 @@ class Sparse(NamedTuple):
     none: int
 
 
+Part = Callable[[], str]
+"""Gives some text of a file."""
 Column = Sequence[object] | NDArray[Any] | Words | Sparse
 """The cells of a column. A float array of shape (N, k) stands for k columns."""
 
@@ -57,13 +60,13 @@ def csv_text(header: Sequence[str], columns: Iterable[Column]) -> str:
     Raises:
         ValueError: the columns differ in length.
     """
-    return "".join(csv_blocks(header, columns))
+    return "".join(part() for part in csv_parts(header, columns))
 
 
-def csv_blocks(header: Sequence[str], columns: Iterable[Column], processes: int = 1) -> Iterator[str]:
-    """Yield the text of `csv_text` in portions of whole rows, so that a long table need not be in memory as text.
+def csv_parts(header: Sequence[str], columns: Iterable[Column]) -> list[Part]:
+    """Return the text of `csv_text` in parts of whole rows, each of which is made when it is called.
 
-    Several processes make a long table's text sooner, where they start at once; then it is in memory as a whole.
+    So a long table need not be in memory as text, and processes can share its making.
 
     Raises:
         ValueError: the columns differ in length.
@@ -72,19 +75,22 @@ def csv_blocks(header: Sequence[str], columns: Iterable[Column], processes: int 
     lengths = set(map(_length, prepared))
     if len(lengths) > 1:
         raise ValueError(f"columns must have one length, got {sorted(lengths)}")
-    yield ",".join(_text_cells(header)) + "\n"
     rows = max(lengths, default=0)
-    if processes > 1 and rows > _WORTH_SHARING and can_be_copied():
-        starts = range(0, rows, _WORTH_SHARING)
-        parts = [range(start, min(start + _WORTH_SHARING, rows), _ROWS_TOGETHER) for start in starts]
-        yield from shared_out(lambda part: "".join(_block(prepared, start) for start in part), parts, processes)
-    else:
-        yield from (_block(prepared, start) for start in range(0, rows, _ROWS_TOGETHER))
+    ends = [*range(_ROWS_OF_A_PART, rows, _ROWS_OF_A_PART), rows]
+    head = ",".join(_text_cells(header)) + "\n"
+    parts = [partial(_part, prepared, start, end) for start, end in zip([0, *ends], ends, strict=False)]
+    return [lambda: head + parts[0](), *parts[1:]]
 
 
-def _block(columns: Sequence[Column | _Integers], start: int) -> str:
-    """Return the text of the rows from `start` that are worked on together."""
-    cells = [_cells(column, slice(start, start + _ROWS_TOGETHER)) for column in columns]
+def _part(columns: Sequence[Column | _Integers], start: int, end: int) -> str:
+    """Return the text of the rows from `start` up to `end`."""
+    starts = range(start, end, _ROWS_TOGETHER)
+    return "".join(_block(columns, slice(first, min(first + _ROWS_TOGETHER, end))) for first in starts)
+
+
+def _block(columns: Sequence[Column | _Integers], rows: slice) -> str:
+    """Return the text of rows that are worked on together."""
+    cells = [_cells(column, rows) for column in columns]
     return "\n".join(map(",".join, zip(*cells, strict=True))) + "\n"
 
 
@@ -92,16 +98,16 @@ def _as_words(column: Column) -> Column:
     """Return a long column of few different texts, such as shape types, as words; any other as it is."""
     if not isinstance(column, np.ndarray) or column.dtype.kind != "U" or len(column) < _ROWS_TOGETHER:
         return column
-    words: list[str] = []
-    codes, left = np.zeros(len(column), np.int64), np.arange(len(column))
     if len(set(column[:_ROWS_TOGETHER].tolist())) > _FEW_WORDS:
         return column
-    while len(left) and len(words) < _FEW_WORDS:
-        words.append(str(column[left[0]]))
-        same = column[left] == words[-1]
-        codes[left[same]] = len(words) - 1
-        left = left[~same]
-    return column if len(left) else Words(tuple(words), codes)
+    words: list[str] = []
+    codes, left, rest = np.zeros(len(column), np.int64), np.arange(len(column)), column
+    while len(rest) and len(words) < _FEW_WORDS:
+        words.append(str(rest[0]))
+        others = rest != words[-1]
+        left, rest = left[others], rest[others]
+        codes[left] += 1
+    return column if len(rest) else Words(tuple(words), codes)
 
 
 def _with_quoted_words(column: Column) -> Column:
@@ -173,12 +179,14 @@ def _text_cells(values: Iterable[object]) -> list[str]:
 
 def _quoted_cells(texts: list[str]) -> list[str]:
     together = "".join(texts)
-    return [_quoted(text) for text in texts] if any(mark in together for mark in _MARKS) else texts
+    if not any(mark in together for mark in _MARKS):
+        return texts
+    return [_quoted(text) if _marked(text) else text for text in texts]
 
 
 def _quoted(cell: str) -> str:
     # The csv module leaves a lone carriage return without quotes (until Python 3.13), and then cannot read it back.
-    return '"' + cell.replace('"', '""') + '"' if any(mark in cell for mark in _MARKS) else cell
+    return '"' + cell.replace('"', '""') + '"'
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -1,10 +1,13 @@
 """A box dataset's directory: dataset.json, images.csv, boxes.csv and findings.csv, whole or not there."""
 
+import contextlib
 import hashlib
 import json
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
+from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +15,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from annotations.collector import collector_at_rest
-from annotations.csvtable import Column, CsvTable, Sparse, box_columns, csv_blocks, csv_text, parent_column, read_csv
+from annotations.columns import fixed
+from annotations.csvtable import (
+    Column,
+    CsvTable,
+    Part,
+    Sparse,
+    box_columns,
+    csv_parts,
+    csv_text,
+    parent_column,
+    read_csv,
+)
 from annotations.errors import AnnotationError, UsageError
 from annotations.findings import Finding, count_by_severity, findings_text
+from annotations.processes import can_be_copied, in_turn
 from annotations.tables import NO_PARENT, SPLITS, Annotations, BoxDataset, Images
 from annotations.version import VERSION
 from annotations.whole import is_free, whole_directory
@@ -28,6 +43,8 @@ LABELS = "labels"
 BOX_COLUMNS = (
     "image_id", "object_id", "parent_id", "group_id", "label", "xmin", "ymin", "xmax", "ymax", "shape_type",
 )  # fmt: skip
+_NOT_NORMAL = ("//", "/.", "\n.", "\n/", "/\n", "\n\n")
+"""What `posixpath.normpath` may change of lines of paths has one of these."""
 _ANY_NAME = "name"
 UNCOUNTED = ("crowd", "ignore")
 """The columns of boxes.csv, 1 or 0, that only a dataset with such boxes has."""
@@ -82,10 +99,8 @@ def write_dataset(
                 written, found = replace(written, images=images), found + more
             kind = {} if masks is None else {"masks": masks}
             summary = {**_summary(written, found), **kind, "command": command, "version": VERSION}
-            _write(aside / "dataset.json", json.dumps(summary, indent=2, ensure_ascii=False) + "\n")
-            _write(aside / "images.csv", images_text(written.images))
-            _write(aside / "boxes.csv", _boxes_blocks(written, workers))
-            _write(aside / "findings.csv", findings_text(found))
+            _write(aside / "dataset.json", [json.dumps(summary, indent=2, ensure_ascii=False).encode(), b"\n"])
+            _write_tables(aside, written, found, workers)
     except OSError as error:
         refuse_existing(directory)  # made or filled by another process since
         raise AnnotationError(f"{directory}: destination must be writable, got {error.strerror or error}") from error
@@ -161,6 +176,9 @@ def _rebased(images: Images, root: Path, final: Path) -> Images:
     base = os.path.relpath(os.path.realpath(root), final)
     if base == ".":
         return images
+    together = "\n".join(["", *images.path.tolist(), ""])
+    if not any(mark in together for mark in _NOT_NORMAL):
+        return replace(images, path=fixed(np.strings.add(base.replace(os.sep, "/") + "/", images.path)))
     # Few folders hold many pictures: the path of each is worked out once.
     before: dict[str, str] = {}
     paths = []
@@ -177,18 +195,35 @@ def _moved(base: str, path: str) -> str:
     return os.path.normpath(Path(base, path)).replace(os.sep, "/")
 
 
-def _boxes_blocks(dataset: BoxDataset, workers: int) -> Iterator[str]:
+def _boxes_parts(dataset: BoxDataset) -> list[Part]:
     table = dataset.annotations
     image_id = Words(tuple(dataset.images.image_id.tolist()), table.image_row)
     parent_id, label = Sparse(table.parent_id, NO_PARENT), Words(dataset.classes, table.class_id)
     ids: list[Column] = [image_id, table.object_id, parent_id, table.group_id, label]
     marks = {name: getattr(table, name).astype(np.int64) for name in UNCOUNTED if getattr(table, name).any()}
-    return csv_blocks((*BOX_COLUMNS, *marks), [*ids, table.xyxy_rel, table.shape_type, *marks.values()], workers)
+    return csv_parts((*BOX_COLUMNS, *marks), [*ids, table.xyxy_rel, table.shape_type, *marks.values()])
 
 
-def _write(path: Path, text: str | Iterable[str]) -> None:
+def _write_tables(directory: Path, dataset: BoxDataset, findings: list[Finding], workers: int) -> None:
+    files: dict[str, list[Part]] = {
+        "boxes.csv": _boxes_parts(dataset),
+        "images.csv": [partial(images_text, dataset.images)],
+        "findings.csv": [partial(findings_text, findings)],
+    }
+    # A process is worth its start where there is more than a part of the boxes; what it would need cannot be sent.
+    helping = workers if len(files["boxes.csv"]) > 1 and can_be_copied() else 1
+    with contextlib.closing(in_turn(_encoded, [part for parts in files.values() for part in parts], helping)) as texts:
+        for name, parts in files.items():
+            _write(directory / name, islice(texts, len(parts)))
+
+
+def _encoded(part: Part) -> bytes:
+    return part().encode()
+
+
+def _write(path: Path, portions: Iterable[bytes]) -> None:
     with path.open("wb") as handle:
-        handle.writelines(block.encode() for block in ([text] if isinstance(text, str) else text))
+        handle.writelines(portions)
 
 
 def _placeless_text(path: Path) -> str:

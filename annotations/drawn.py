@@ -2,20 +2,21 @@
 
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from annotations.drawn_columns import DrawnColumns, ImageRow
+from annotations.columns import fixed
+from annotations.drawn_columns import DrawnColumns, ImageRow, image_table
 from annotations.findings import Finding
 from annotations.linking import NONE, link_parts, without_duplicates
 from annotations.naming import Naming
 from annotations.notes import Note
 from annotations.shapes import Region, inside_frame
-from annotations.tables import NO_PARENT, SPLITS, Annotations, BoxDataset, Images
+from annotations.tables import NO_PARENT, SPLITS, Annotations, BoxDataset, Images, relative
 from annotations.words import Words
 
 Progress = Callable[[int, int], None]
@@ -116,23 +117,21 @@ def reading_of_columns(
 ) -> Reading:
     """Return what `reading_of` returns, of images that are columns already."""
     images, found = drawn.images, list(findings)
-    if len({image.path for image in images}) < len(images):
+    if len(set(images.path.tolist())) < len(images):
         found += _shared_images(images)
         images = _without_conflicts(images, found)
     seen = drawn.label.used()
     found += naming.unused(seen, set(drawn.renamed))
     classes, parts = naming.classes_of(seen)
-    table = _image_table(images)
-    dataset = BoxDataset(root, classes, parts, table, _annotations(drawn, table, classes))
-    embedded = {row: image.embedded for row, image in enumerate(images) if image.embedded is not None}
-    return Reading(dataset, found, files, drawn.number, embedded)
+    dataset = BoxDataset(root, classes, parts, images, _annotations(drawn, images, classes))
+    return Reading(dataset, found, files, drawn.number, drawn.embedded)
 
 
 def columns_of(images: Sequence[DrawnImage]) -> DrawnColumns:
     """Return the images as columns."""
     regions = [region for image in images for region in image.regions]
     return DrawnColumns(
-        images=[ImageRow(*image[:7], image.group, image.embedded) for image in images],
+        images=image_table([ImageRow(*image[:7], image.group) for image in images]),
         boxes=np.array([len(image.regions) for image in images], np.int64),
         label=Words.of([region.label for region in regions]),
         group_id=Words.of([region.group_id for region in regions]),
@@ -141,6 +140,7 @@ def columns_of(images: Sequence[DrawnImage]) -> DrawnColumns:
         parent=np.array([parent for image in images for parent in image.parents], np.int64),
         number=np.array([region.number for region in regions], np.int64),
         renamed=frozenset[str]().union(*(image.renamed for image in images)),
+        embedded={row: image.embedded for row, image in enumerate(images) if image.embedded is not None},
     )
 
 
@@ -160,32 +160,32 @@ def _known(regions: list[Region], naming: Naming, notes: list[Note]) -> list[Reg
     return [region for region in regions if region.label in naming.classes]
 
 
-def _shared_images(images: Sequence[ImageRow]) -> Iterable[Finding]:
-    first: dict[str, ImageRow] = {}
-    for image in images:
-        other = first.setdefault(image.path, image)
-        if other is not image:
-            message = f"{image.path} is the image of {other.source} too"
-            yield Finding("shared-image", image.source, "", image.image_id, message)
+def _shared_images(images: Images) -> Iterable[Finding]:
+    first: dict[str, str] = {}
+    for path, source, image_id in zip(
+        images.path.tolist(), images.source.tolist(), images.image_id.tolist(), strict=True
+    ):
+        other = first.setdefault(path, source)
+        if other is not source:
+            yield Finding("shared-image", source, "", image_id, f"{path} is the image of {other} too")
 
 
-def _without_conflicts(images: list[ImageRow], findings: list[Finding]) -> list[ImageRow]:
+def _without_conflicts(images: Images, findings: list[Finding]) -> Images:
     """Return the images, without a split where another file puts the same image into another one; findings are added.
 
     To train on an image and to test on it would flatter the figures, and which file is right is not ours to guess.
     """
     splits: dict[str, set[str]] = {}
-    for image in images:
-        splits.setdefault(image.path, set()).update({image.split} - {""})
-    torn = {path for path, names in splits.items() if len(names) > 1}
-    if not torn:
-        return images
-    for image in images:
-        if image.path in torn:
-            got = " and ".join(name for name in SPLITS if name in splits[image.path])
-            message = f"split of {image.path} must be the same in all its annotation files, got {got}; left empty"
-            findings.append(Finding("split-conflict", image.source, "", image.image_id, message))
-    return [image._replace(split="") if image.path in torn else image for image in images]
+    paths, split = images.path.tolist(), images.split.tolist()
+    for path, name in zip(paths, split, strict=True):
+        splits.setdefault(path, set()).update({name} - {""})
+    torn = [row for row, path in enumerate(paths) if len(splits[path]) > 1]
+    for row in torn:
+        got = " and ".join(name for name in SPLITS if name in splits[paths[row]])
+        message = f"split of {paths[row]} must be the same in all its annotation files, got {got}; left empty"
+        findings.append(Finding("split-conflict", str(images.source[row]), "", str(images.image_id[row]), message))
+        split[row] = ""
+    return replace(images, split=np.array(split, np.str_)) if torn else images
 
 
 def _annotations(drawn: DrawnColumns, images: Images, classes: tuple[str, ...]) -> Annotations:
@@ -193,34 +193,13 @@ def _annotations(drawn: DrawnColumns, images: Images, classes: tuple[str, ...]) 
     # A word that no box has is no class.
     class_of_code = np.array([class_of.get(word, -1) for word in drawn.label.words], np.int64)
     rows = drawn.image_row
-    size = np.stack([images.width, images.height, images.width, images.height], axis=1)[rows]
     return Annotations(
-        image_row=_fixed(rows),
-        object_id=_fixed(np.arange(len(rows))),
+        image_row=fixed(rows),
+        object_id=fixed(np.arange(len(rows))),
         # A parent is a place in its own image; its object_id is that place after the boxes of the images before.
-        parent_id=_fixed(np.where(drawn.parent == NONE, NO_PARENT, drawn.first_box[rows] + drawn.parent)),
-        group_id=_fixed(drawn.group_id.texts()),
-        class_id=_fixed(class_of_code[drawn.label.codes]),
-        xyxy_rel=_fixed(drawn.xyxy / size),
-        shape_type=_fixed(drawn.shape_type.texts()),
-    )
-
-
-def _fixed(column: NDArray[Any]) -> NDArray[Any]:
-    """Return the array, made read-only: a table keeps such a one as it is, and copies any other."""
-    column.flags.writeable = False
-    return column
-
-
-def _image_table(images: Sequence[ImageRow]) -> Images:
-    image_id, path, width, height, split, flags, source, group, _ = zip(*images, strict=True) if images else [()] * 9
-    return Images(
-        image_id=np.array(image_id, np.str_),
-        path=np.array(path, np.str_),
-        width=np.array(width, np.int64),
-        height=np.array(height, np.int64),
-        split=np.array(split, np.str_),
-        group=np.array(group, np.str_),
-        flags=np.array(flags, np.str_),
-        source=np.array(source, np.str_),
+        parent_id=fixed(np.where(drawn.parent == NONE, NO_PARENT, drawn.first_box[rows] + drawn.parent)),
+        group_id=fixed(drawn.group_id.texts()),
+        class_id=fixed(class_of_code[drawn.label.codes]),
+        xyxy_rel=fixed(relative(images, rows, drawn.xyxy)),
+        shape_type=fixed(drawn.shape_type.texts()),
     )

@@ -3,17 +3,19 @@
 Rows of different files are put together, and in order, without an object for each box.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
+from annotations.columns import fixed
+from annotations.tables import Images
 from annotations.words import Words
 
 
 class ImageRow(NamedTuple):
-    """What stands in the Images table about one image, and who gives the picture that its annotation file holds."""
+    """What stands in the Images table about one image."""
 
     image_id: str
     path: str
@@ -23,7 +25,21 @@ class ImageRow(NamedTuple):
     flags: str
     source: str
     group: str = ""
-    embedded: Callable[[], bytes] | None = None
+
+
+def image_table(rows: Sequence[ImageRow]) -> Images:
+    """Return the table of these rows."""
+    image_id, path, width, height, split, flags, source, group = zip(*rows, strict=True) if rows else [()] * 8
+    return Images(
+        image_id=fixed(np.array(image_id, np.str_)),
+        path=fixed(np.array(path, np.str_)),
+        width=fixed(np.array(width, np.int64)),
+        height=fixed(np.array(height, np.int64)),
+        split=fixed(np.array(split, np.str_)),
+        group=fixed(np.array(group, np.str_)),
+        flags=fixed(np.array(flags, np.str_)),
+        source=fixed(np.array(source, np.str_)),
+    )
 
 
 class DrawnColumns(NamedTuple):
@@ -31,10 +47,11 @@ class DrawnColumns(NamedTuple):
 
     `boxes` (I,) is how many each image has. Of each of N boxes: its label, group ("" for none) and shape type, `xyxy`
     (N, 4) pixels inside its frame, `parent`, a place among the boxes of its own image or `linking.NONE`, and `number`,
-    its number in its annotation file. `renamed` are the labels that were given another name.
+    its number in its annotation file. `renamed` are the labels that were given another name. `embedded` gives, for the
+    row of an image without a picture file, the bytes of the picture that its annotation file holds.
     """
 
-    images: list[ImageRow]
+    images: Images
     boxes: NDArray[np.int64]
     label: Words
     group_id: Words
@@ -43,6 +60,7 @@ class DrawnColumns(NamedTuple):
     parent: NDArray[np.int64]
     number: NDArray[np.int64]
     renamed: frozenset[str]
+    embedded: Mapping[int, Callable[[], bytes]]
 
     @property
     def image_row(self) -> NDArray[np.int64]:
@@ -61,7 +79,7 @@ class DrawnColumns(NamedTuple):
         steps = np.arange(len(self.xyxy)) - np.repeat(np.cumsum(boxes) - boxes, boxes)
         rows = np.repeat(self.first_box[order], boxes) + steps
         return self._replace(
-            images=[self.images[row] for row in order.tolist()],
+            images=self.images.take(order),
             boxes=boxes,
             label=self.label.take(rows),
             group_id=self.group_id.take(rows),
@@ -69,14 +87,16 @@ class DrawnColumns(NamedTuple):
             xyxy=self.xyxy[rows],
             parent=self.parent[rows],
             number=self.number[rows],
+            embedded={new: self.embedded[old] for new, old in enumerate(order.tolist()) if old in self.embedded},
         )
 
 
 def joined(parts: Iterable[DrawnColumns]) -> DrawnColumns:
     """Return the images of all these columns, one after the other; none give columns without rows."""
     columns = list(parts)
+    first = np.cumsum([0, *(len(part.images) for part in columns)]).tolist()
     return DrawnColumns(
-        images=[image for part in columns for image in part.images],
+        images=Images.joined([part.images for part in columns]),
         boxes=np.concatenate([np.zeros(0, np.int64), *(part.boxes for part in columns)]),
         label=Words.joined([part.label for part in columns]),
         group_id=Words.joined([part.group_id for part in columns]),
@@ -85,4 +105,9 @@ def joined(parts: Iterable[DrawnColumns]) -> DrawnColumns:
         parent=np.concatenate([np.zeros(0, np.int64), *(part.parent for part in columns)]),
         number=np.concatenate([np.zeros(0, np.int64), *(part.number for part in columns)]),
         renamed=frozenset[str]().union(*(part.renamed for part in columns)),
+        embedded={
+            ahead + row: give
+            for ahead, part in zip(first, columns, strict=False)
+            for row, give in part.embedded.items()
+        },
     )

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from annotations import shapes as rules
-from annotations.drawn_columns import DrawnColumns, ImageRow, joined
+from annotations.drawn_columns import DrawnColumns, ImageRow, image_table, joined
 from annotations.findings import Finding
 from annotations.imagepaths import SourceFolder
 from annotations.labelme_heads import Heads
@@ -96,7 +96,7 @@ def _settled(opened: OpenedFiles, heads: Sequence[ImageRow | None], naming: Nami
     rows = np.flatnonzero(ordinary)
     images = [head for head, is_ordinary in zip(heads, ordinary.tolist(), strict=True) if is_ordinary and head]
     columns = DrawnColumns(
-        images=images,
+        images=image_table(images),
         boxes=np.array(opened.shapes, np.int64)[rows],
         label=Words(meanings.names, boxes.label),
         group_id=Words(meanings.groups, boxes.group),
@@ -105,6 +105,7 @@ def _settled(opened: OpenedFiles, heads: Sequence[ImageRow | None], naming: Nami
         parent=parent,
         number=np.arange(len(parent)) - _first_of_file(boxes.file),
         renamed=frozenset(naming.rename) & Words(meanings.labels, boxes.label).used(),
+        embedded={},
     )
     inverted = np.bincount(boxes.file[boxes.inverted], minlength=len(heads))[rows].tolist()
     files = np.array(opened.files, np.int64)[rows]

@@ -216,6 +216,6 @@ def _refuse_foreign(source: Path, drawn: DrawnColumns, findings: list[Finding]) 
         AnnotationError: all files are whole JSON of another kind.
     """
     foreign = [finding.source for finding in findings if finding.code == "not-labelme"]
-    if foreign and len(foreign) == len(findings) and not drawn.images:
+    if foreign and len(foreign) == len(findings) and not len(drawn.images):
         got = f"{len(foreign)} JSON file(s) of another kind, such as {foreign[0]}"
         raise AnnotationError(f"{source}: source must hold Labelme files, got {got}")

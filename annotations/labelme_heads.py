@@ -52,7 +52,7 @@ class Heads:
 
 def _may_be_there(path: str, width: int, height: int) -> bool:
     """Return whether a picture can have that path."""
-    return "\0" not in path if path.isascii() else is_plain(path, len(path))
+    return is_plain(path, len(path))
 
 
 def _split_and_flags(flags: bytes) -> tuple[str, str] | None:

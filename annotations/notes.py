@@ -36,4 +36,4 @@ _SPOILED = re.compile("[\0\ud800-\udfff]")
 
 def is_plain(text: str, longest: int) -> bool:
     """Return whether a text of at most `longest` characters can stand in a UTF-8 file and in a path."""
-    return len(text) <= longest and not _SPOILED.search(text)
+    return len(text) <= longest and ("\0" not in text if text.isascii() else not _SPOILED.search(text))

@@ -1,15 +1,17 @@
 """One piece of work on many chunks, shared out among processes: the same results in the same order, sooner."""
 
 import contextlib
+import os
 import signal
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar, Union
 
 from annotations.errors import PpnlabError
+from annotations.pipes import Pipe, piped
 
 if TYPE_CHECKING:
     from multiprocessing.connection import Connection
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
 Chunk = TypeVar("Chunk")
 Result = TypeVar("Result")
 Done = Callable[[int], None]
+_End = Union[Pipe, "Connection"]
 
 _AHEAD = 2
 """Chunks that each helper has before it, so that it need not wait for the next."""
@@ -34,15 +37,25 @@ def shared_out(
     unless this process `can_be_copied`. A helper that dies (killed for its memory, say) costs only time: its chunks are
     worked on here, and a fault in the work is raised here.
     """
+    return list(in_turn(work, chunks, processes, done))
+
+
+def in_turn(
+    work: Callable[[Chunk], Result], chunks: Sequence[Chunk], processes: int, done: Done = lambda ready: None
+) -> Generator[Result, None, None]:
+    """Yield what `shared_out` returns, each result as soon as it and all before it are there; then it is forgotten.
+
+    Closing the generator ends the helpers.
+    """
     helping = min(processes, len(chunks)) - 1
-    if helping < 1:
-        return _alone(work, chunks, done)
     helpers: list[_Helper] = []
     try:
-        with _interruptions_later():
-            for _ in range(helping):
-                helpers.append(_started(work, chunks, helpers))
-        return _together(work, chunks, helpers, done)
+        if helping > 0:
+            # Where the system has no room for another process, those that are there do the work.
+            with _interruptions_later(), contextlib.suppress(OSError):
+                for _ in range(helping):
+                    helpers.append(_started(work, chunks, helpers))
+        yield from _together(work, chunks, helpers, done)
     finally:
         for helper in helpers:
             helper.dismiss()
@@ -80,14 +93,6 @@ def _interruptions_later() -> Iterator[None]:
             signal.raise_signal(signal.SIGINT)
 
 
-def _alone(work: Callable[[Chunk], Result], chunks: Sequence[Chunk], done: Done) -> list[Result]:
-    results = []
-    for chunk in chunks:
-        results.append(work(chunk))
-        done(len(results))
-    return results
-
-
 class _Answer(NamedTuple):
     """What a helper made of the chunk at this place."""
 
@@ -95,13 +100,54 @@ class _Answer(NamedTuple):
     result: Any
 
 
+class _Results(Generic[Result]):
+    """The results that are there and were not yet given out in turn; `done` is told how many there have been."""
+
+    def __init__(self, done: Done) -> None:
+        self._done = done
+        self._waiting: dict[int, Result] = {}
+        self._ready = 0
+        self._turn = 0
+
+    def add(self, place: int, result: Result) -> None:
+        """Add the result of the chunk at this place."""
+        self._waiting[place] = result
+        self._ready += 1
+        self._done(self._ready)
+
+    def has(self, place: int) -> bool:
+        """Return whether the result of the chunk at this place is there, or was given out."""
+        return place < self._turn or place in self._waiting
+
+    def in_turn(self) -> Iterator[Result]:
+        """Yield the results whose turn it is."""
+        while self._turn in self._waiting:
+            self._turn += 1
+            yield self._waiting.pop(self._turn - 1)
+
+
+class _Copy(NamedTuple):
+    """A copy of this process, by its number."""
+
+    number: int
+
+    def kill(self) -> None:
+        """End it, whatever it does."""
+        os.kill(self.number, signal.SIGKILL)
+
+    def join(self) -> None:
+        """Wait for its end."""
+        with contextlib.suppress(ChildProcessError):  # the program that we are a part of may not want to know of ends
+            os.waitpid(self.number, 0)
+
+
 @dataclass(slots=True)
 class _Helper:
     """A process that helps, the places of the chunks that it was given and has not answered, and the ways to it."""
 
-    process: "BaseProcess"
-    places: "Connection"
-    answers: "Connection"
+    process: "_Copy | BaseProcess"
+    places: _End
+    answers: _End
     given: deque[int] = field(default_factory=deque)
     left: bool = False
 
@@ -138,23 +184,48 @@ class _Helper:
 
 def _started(work: Callable[[Any], Any], chunks: Sequence[Any], others: Sequence[_Helper]) -> _Helper:
     """Return a new helper; `others` were started before."""
+    # A copy of this process is there at once; a new one first imports what this one has, for a third of a second.
+    return (_copied if can_be_copied() else _spawned)(work, chunks, others)
+
+
+def _copied(work: Callable[[Any], Any], chunks: Sequence[Any], others: Sequence[_Helper]) -> _Helper:
+    """Return a helper that is a copy of this process."""
+    (taken, places), (answers, given) = piped(), piped()
+    _widen(given)
+    try:
+        number = os.fork()
+    except OSError:
+        for end in (taken, places, answers, given):
+            end.close()
+        raise
+    if number:
+        taken.close()
+        given.close()
+        return _Helper(_Copy(number), places, answers)
+    try:
+        # The copy has this process's ends of all pipes too: as long as it keeps them, it cannot see them closed.
+        for inherited in (places, answers, *(end for other in others for end in (other.places, other.answers))):
+            inherited.close()
+        _help(work, chunks, taken, given)
+    finally:
+        os._exit(0)
+
+
+def _spawned(work: Callable[[Any], Any], chunks: Sequence[Any], _: Sequence[_Helper]) -> _Helper:
+    """Return a helper that is a new process."""
     from multiprocessing import get_context
 
-    # A copy of this process is there at once; a new one first imports what this one has, for a third of a second.
-    copied = can_be_copied()
-    context = get_context("fork") if copied else get_context("spawn")
+    context = get_context("spawn")
     (taken, places), (answers, given) = context.Pipe(duplex=False), context.Pipe(duplex=False)
     _widen(given)
-    # A copy has this process's ends of all pipes too, and would never see them closed.
-    ours = [places, answers, *(end for other in others for end in (other.places, other.answers))] if copied else []
-    process = context.Process(target=_help, args=(work, chunks, taken, given, ours), daemon=True)
+    process = context.Process(target=_help, args=(work, chunks, taken, given), daemon=True)
     process.start()
     taken.close()
     given.close()
     return _Helper(process, places, answers)
 
 
-def _widen(pipe: "Connection") -> None:
+def _widen(pipe: _End) -> None:
     """Let more bytes wait in a pipe, so that a helper need not wait until this process has done its own chunk."""
     with contextlib.suppress(ImportError, AttributeError, OSError):
         import fcntl
@@ -162,16 +233,8 @@ def _widen(pipe: "Connection") -> None:
         fcntl.fcntl(pipe.fileno(), fcntl.F_SETPIPE_SZ, _PIPE)
 
 
-def _help(
-    work: Callable[[Any], Any],
-    chunks: Sequence[Any],
-    places: "Connection",
-    answers: "Connection",
-    inherited: Sequence["Connection"],
-) -> None:
+def _help(work: Callable[[Any], Any], chunks: Sequence[Any], places: _End, answers: _End) -> None:
     """Work on the chunks at the places that come, until none come; whatever goes wrong, this process just ends."""
-    for end in inherited:
-        end.close()
     # A fault that the user made is told by the process that works on the chunk again.
     with contextlib.suppress(EOFError, OSError, PpnlabError):
         while True:
@@ -180,28 +243,24 @@ def _help(
 
 def _together(
     work: Callable[[Chunk], Result], chunks: Sequence[Chunk], helpers: Sequence[_Helper], done: Done
-) -> list[Result]:
+) -> Iterator[Result]:
     """Work from the last chunk on, while the helpers are given the first ones; then wait for theirs."""
-    first, last, results = 0, len(chunks), dict[int, Result]()
-
-    def take(helper: _Helper, *, wait: bool) -> None:
-        for answer in helper.answered(wait=wait):
-            results[answer.place] = answer.result
-            done(len(results))
-
-    while first < last:
+    results = _Results[Result](done)
+    first, last = 0, len(chunks)
+    while helpers and first < last:
         for helper in helpers:
-            take(helper, wait=False)
+            for answer in helper.answered(wait=False):
+                results.add(*answer)
             while first < last and helper.give(first):
                 first += 1
         if first < last:
             last -= 1
-            results[last] = work(chunks[last])
-            done(len(results))
+            results.add(last, work(chunks[last]))
+        yield from results.in_turn()
     for helper in helpers:
-        take(helper, wait=True)
+        for answer in helper.answered(wait=True):
+            results.add(*answer)
     for place in range(len(chunks)):
-        if place not in results:
-            results[place] = work(chunks[place])
-            done(len(results))
-    return [results[place] for place in range(len(chunks))]
+        if not results.has(place):
+            results.add(place, work(chunks[place]))
+        yield from results.in_turn()

@@ -3,7 +3,7 @@
 import os
 import sys
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -33,15 +33,15 @@ def find_files(root: Path, findings: list[Finding]) -> FoundFiles:
     lies inside `root` is found anyhow, and a link that leaves it is a finding, as is what cannot be read.
     """
     found: list[str] = []
-    ordinary: set[str] = set()
+    ordinary: list[str] = []
     for prefix, files, others in _folders(root, findings):
         if prefix and WRITTEN in files:
             findings.append(_own_output(prefix[:-1]))
-        ordinary.update([prefix + name for name in files])
+        ordinary += [prefix + name for name in files]
         # A box dataset that lies in its source has a JSON file of its own.
-        own = "dataset.json" if {"dataset.json", "images.csv", "boxes.csv"} <= set(files) else None
-        found += [prefix + name for name in files if _is_annotation(name) and name != own]
-        found += [prefix + name for name in others if _is_annotation(name)]
+        own = "dataset.json" if all(name in files for name in ("dataset.json", "images.csv", "boxes.csv")) else None
+        found += [prefix + name for name in _annotations(files) if name != own]
+        found += [prefix + name for name in _annotations(others)]
     named = _plainly_named(found, findings)
     return FoundFiles(sorted(named), frozenset(ordinary))
 
@@ -93,9 +93,9 @@ def _own_output(path: str) -> Finding:
     return Finding("own-output", _printable(path), "", "", message)
 
 
-def _is_annotation(name: str) -> bool:
-    is_json = name.endswith(SUFFIX) or name[-len(SUFFIX) :].lower() == SUFFIX
-    return is_json and not name.startswith("._") and len(name) > len(SUFFIX)
+def _annotations(names: Iterable[str]) -> list[str]:
+    suffixed = [name for name in names if name[-len(SUFFIX) :].lower() == SUFFIX]
+    return [name for name in suffixed if name[:2] != "._" and len(name) > len(SUFFIX)]
 
 
 def _plainly_named(paths: list[str], findings: list[Finding]) -> list[str]:

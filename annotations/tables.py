@@ -5,7 +5,7 @@ it stands in the files (`xyxy_rel`); `pixels` gives it in pixels of its own imag
 Images table only; the other tables point at its rows with `image_row`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Self
@@ -13,7 +13,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from annotations.columns import column, text_column
+from annotations.columns import column, fixed, text_column
 
 Boxes = NDArray[np.float64]
 SPLITS = ("train", "val", "test")
@@ -50,6 +50,15 @@ class Images:
 
     def __len__(self) -> int:
         return len(self.image_id)
+
+    @classmethod
+    def joined(cls, tables: Sequence[Self]) -> Self:
+        """Return the rows of these tables, one table after the other; none give a table without rows."""
+        columns = {}
+        for name in cls.__slots__:
+            none = np.zeros(0, np.int64 if name in ("width", "height") else np.str_)
+            columns[name] = fixed(np.concatenate([none, *(getattr(table, name) for table in tables)]))
+        return cls(**columns)
 
     def rows_of(self, split: str) -> NDArray[np.int64]:
         """Return the (K,) rows whose split is `split`, ascending."""

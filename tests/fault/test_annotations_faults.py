@@ -136,12 +136,12 @@ def test_interrupted_write_leaves_no_dataset(tmp_path: Path, monkeypatch: pytest
     dataset: BoxDataset = convert(tmp_path / "in").dataset
     written: list[Path] = []
 
-    def write(path: Path, portions: str | Iterable[str]) -> None:
-        text = "".join(portions)
+    def write(path: Path, portions: Iterable[bytes]) -> None:
+        data = b"".join(portions)
         if len(written) == survived:
-            path.write_text(text[: len(text) // 2])
+            path.write_bytes(data[: len(data) // 2])
             raise Killed
-        path.write_text(text)
+        path.write_bytes(data)
         written.append(path)
 
     monkeypatch.setattr("annotations.dataset._write", write)
@@ -158,11 +158,11 @@ from annotations.convert import convert
 
 write = annotations.dataset._write
 
-def cut(path, text):
+def cut(path, portions):
     if path.name == "boxes.csv":
-        path.write_text("".join(text)[:10])
+        path.write_bytes(b"".join(portions)[:10])
         os.kill(os.getpid(), signal.SIGKILL)
-    write(path, text)
+    write(path, portions)
 
 if sys.argv[3] == "kill":
     annotations.dataset._write = cut

@@ -1,6 +1,7 @@
 """A box dataset's files: what is written comes back, and every fault in a file has a file, a row and a column."""
 
 import json
+import os
 import re
 from collections.abc import Callable
 from dataclasses import replace
@@ -10,8 +11,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from annotations import csvtable, processes
-from annotations.csvtable import Sparse, csv_blocks, csv_text, read_csv
+from annotations import dataset as dataset_module
+from annotations import processes
+from annotations.csvtable import Sparse, csv_parts, csv_text, read_csv
 from annotations.dataset import counts, read_dataset, table_hashes, write_dataset
 from annotations.detections import read_detections, write_detections
 from annotations.errors import AnnotationError, UsageError
@@ -190,15 +192,39 @@ def test_neighbours_that_are_made_together_are_cells_of_their_own(tmp_path: Path
     }
 
 
-@pytest.mark.parametrize("rows", [8192, 8193, 20_000])
-def test_two_processes_write_what_one_writes(rows: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    asked: list[int] = []
-    for module in (csvtable, processes):
-        monkeypatch.setattr(module, "can_be_copied", lambda: not asked.append(rows))
+@pytest.mark.parametrize("rows", [0, 1, 8192, 8193, 20_000])
+def test_parts_of_a_table_are_its_text(rows: int) -> None:
     columns = [np.arange(rows), np.random.default_rng(0).random((rows, 2)), Words(("a", "b"), np.arange(rows) % 2)]
     header = ["row", "x", "y", "word"]
-    assert "".join(csv_blocks(header, columns, processes=2)) == csv_text(header, columns)
-    assert bool(asked) == (rows > 8192)
+    parts = csv_parts(header, columns)
+    assert len(parts) == max(-(-rows // 8192), 1)
+    # Made in any order, and one twice.
+    made = [part() for part in reversed(parts)]
+    assert "".join(reversed(made)) == parts[0]() + "".join(part() for part in parts[1:]) == csv_text(header, columns)
+
+
+@pytest.mark.parametrize("boxes", [8192, 8193, 20_000])
+def test_processes_write_what_one_writes(
+    tmp_path: Path, dataset: BoxDataset, boxes: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started: list[int] = []
+    fork = os.fork
+
+    def counted() -> int:
+        started.append(boxes)
+        return fork()
+
+    monkeypatch.setattr(os, "fork", counted)
+    for module in (dataset_module, processes):
+        monkeypatch.setattr(module, "can_be_copied", lambda: True)
+    many = replace(dataset, annotations=annotations(boxes))
+    findings = [Finding("clipped", f"{n}.json", "shapes[0]", str(n), 'a "word", and more') for n in range(30)]
+    for workers in (1, 2, 3):
+        write_dataset(tmp_path / str(workers), many, findings, command="c", workers=workers)
+    assert len(started) == (3 if boxes > 8192 else 0)
+    for name in ("boxes.csv", "images.csv", "findings.csv", "dataset.json"):
+        one = (tmp_path / "1" / name).read_bytes()
+        assert (tmp_path / "2" / name).read_bytes() == (tmp_path / "3" / name).read_bytes() == one
 
 
 def test_numbers_that_json_lacks_are_written_as_python_does() -> None:
@@ -213,7 +239,8 @@ def test_columns_of_different_lengths_are_no_table() -> None:
 @pytest.mark.parametrize(
     ("path", "moved"),
     [("a.png", "../a.png"), ("sub/a.png", "../sub/a.png"), ("../a.png", "../../a.png"), ("sub/..", ".."),
-     ("sub//b/../a.png", "../sub/a.png"), ("data/a.png", "../data/a.png"), (".", "..")],
+     ("sub//b/../a.png", "../sub/a.png"), ("data/a.png", "../data/a.png"), (".", ".."), ("sub/.a.png", "../sub/.a.png"),
+     ("sub/a.png/", "../sub/a.png"), ("./a.png", "../a.png"), ("a b/é.png", "../a b/é.png")],
 )  # fmt: skip
 def test_paths_are_made_relative_to_the_dataset(tmp_path: Path, dataset: BoxDataset, path: str, moved: str) -> None:
     paths = np.array([path, "x.png", "sub/y.png", "sub/z.png", "x.png"], np.str_)

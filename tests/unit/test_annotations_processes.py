@@ -9,7 +9,8 @@ import pytest
 from process_samples import Fragile, doubled, refused
 
 from annotations import processes as annotation_processes
-from annotations.processes import shared_out
+from annotations.pipes import piped
+from annotations.processes import in_turn, shared_out
 
 
 @pytest.fixture(params=["copied", "new"])
@@ -40,6 +41,91 @@ def test_helper_that_dies_costs_no_result() -> None:
 def test_fault_in_the_work_is_raised(processes: int) -> None:
     with pytest.raises(ValueError, match="three"):
         shared_out(refused, range(6), processes, lambda done: None)
+
+
+def test_results_come_while_others_are_still_to_be_made() -> None:
+    worked: list[int] = []
+
+    def work(chunk: int) -> int:
+        worked.append(chunk)
+        return chunk
+
+    results = in_turn(work, range(4), 1)
+    assert next(results) == 0
+    assert worked == [0]
+    assert list(results) == [1, 2, 3]
+
+
+def test_helpers_go_when_no_more_results_are_wanted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(annotation_processes, "can_be_copied", lambda: True)
+    results = in_turn(lambda chunk: os.getpid(), range(1000), 3)
+    helper = next(results)
+    assert helper != os.getpid()
+    results.close()
+    with pytest.raises(ProcessLookupError):
+        os.kill(helper, 0)
+
+
+def test_work_is_done_where_no_process_can_be_started(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fork() -> int:
+        raise BlockingIOError("Resource temporarily unavailable")
+
+    monkeypatch.setattr(annotation_processes, "can_be_copied", lambda: True)
+    monkeypatch.setattr(os, "fork", fork)
+    assert shared_out(doubled, range(4), 3) == [0, 2, 4, 6]
+
+
+def test_copy_says_nothing_of_a_fault_that_this_process_raises(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(annotation_processes, "can_be_copied", lambda: True)
+    with pytest.raises(ValueError, match="three"):
+        shared_out(refused, range(6), 2)
+    assert capfd.readouterr() == ("", "")
+
+
+def test_objects_of_any_size_go_through_a_pipe_whole() -> None:
+    out, into = piped()
+    values: list[object] = [None, b"", list(range(5)), bytes(10), b"x" * 3_000_000, "", b"y" * 70_000, {"a": 1}]
+    process = os.fork()
+    if not process:
+        out.close()
+        for value in values:
+            into.send(value)
+        os._exit(0)
+    into.close()
+    assert [out.recv() for _ in values] == values
+    os.waitpid(process, 0)
+    assert out.poll()
+    with pytest.raises(EOFError):
+        out.recv()
+    out.close()
+
+
+def test_pipe_has_nothing_to_receive_until_something_is_sent() -> None:
+    out, into = piped()
+    assert not out.poll()
+    into.send("word")
+    assert out.poll()
+    assert out.recv() == "word"
+    assert not out.poll()
+    # What was received before does not change when more is.
+    into.send(bytearray(b"first"))
+    first = out.recv()
+    into.send(bytearray(b"other"))
+    out.recv()
+    assert first == b"first"
+    into.close()
+    out.close()
+
+
+def test_object_that_was_cut_off_is_no_object() -> None:
+    out, into = piped()
+    os.write(into.fileno(), (100).to_bytes(8) + b"only a part")
+    into.close()
+    with pytest.raises(EOFError):
+        out.recv()
+    out.close()
 
 
 def test_process_with_another_thread_is_not_copied() -> None:
