@@ -23,6 +23,8 @@ APPLICATIONS: Final = ("mobilenet", "resnet50", "vgg16")
 """Backbones of keras.applications, which the published network was made with."""
 STRIDE_MULTIPLE: Final = 32
 """Pixels that each side of the network's input must be a multiple of: the trunk's merge needs whole grids."""
+LEAST_INPUT: Final = 64
+"""Pixels that each side of the network's input must have at least: one cell of the coarsest level."""
 
 _MOST_WEIGHT: Final = 1e6
 _WEIGHT: Final = re.compile(r"(.+?)\s*[:=]\s*([^:=]+)")
@@ -45,8 +47,10 @@ class Settings:
     total_steps: int = _setting(0, "updates in all, in place of epochs; 0: epochs count", 0)
     batch: int = _setting(8, "most images in a step; an epoch's steps are made equally large", 1)
     accumulate: int = _setting(1, "pieces in which a step's images are worked through, for less memory", 1)
-    input: tuple[int, int] = _setting((416, 416), "network input in pixels: one number, or height,width", 64, 4096)
-    small_input: tuple[int, int] = _setting((256, 256), "the input while it is small, see small_share", 64, 4096)
+    input: tuple[int, int] = _setting(
+        (416, 416), "network input in pixels: one number, or height,width", LEAST_INPUT, 4096
+    )
+    small_input: tuple[int, int] = _setting((0, 0), "input of the first epochs; 0: six tenths of input", 0, 4096)
     small_share: float = _setting(0.0, "first share of the epochs, in which the input is small_input", 0.0, 1.0)
     multi_scale: float = _setting(0.0, "by what share a step's input may be larger or smaller at random", 0.0, 0.5)
     seed: int = _setting(0, "starting point of every random choice", 0, 2**32 - 1)
@@ -192,6 +196,9 @@ def _check_inputs(settings: Settings) -> None:
         sides = getattr(settings, name)
         if any(side % STRIDE_MULTIPLE for side in sides):
             raise UsageError(f"settings: {name} must be a multiple of {STRIDE_MULTIPLE} pixels, got {_text(sides)}")
+    if settings.small_input != (0, 0) and min(settings.small_input) < LEAST_INPUT:
+        least, found = LEAST_INPUT, _text(settings.small_input)
+        raise UsageError(f"settings: small_input must be 0 or at least {least}, got {found}")
     if settings.small_share and any(
         side > most for side, most in zip(settings.small_input, settings.input, strict=True)
     ):

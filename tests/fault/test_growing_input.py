@@ -3,21 +3,23 @@
 import json
 import os
 import signal
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from detector_grown import SETTINGS, GrownFamily, train
-from detector_numpy import same_end
+from detector_numpy import CONFIG, NumpyFamily, NumpyLearner, same_end
 from detector_samples import QUICK, THREADS, Watch, drawn_dataset
 
 from detector import training
 from detector.canvases import canvas
 from detector.engine import Trainer, configure
 from detector.family import Batch
-from detector.run_directory import Run
-from detector.steering import ask_to_change
+from detector.loop import Loop
+from detector.run_directory import Run, create_run
+from detector.settings import Settings
+from detector.steering import Requests, ask_to_change
 from detector.stopping import Interrupted
 from evaluation.monitor import monitor_ap
 
@@ -37,43 +39,51 @@ def test_a_stop_at_any_size_changes_nothing(tmp_path: Path) -> None:
     assert sizes[:3] + sizes[6:] == [64] * 3 + [96] * 3
     assert len(set(sizes[3:6])) > 1
     train(tmp_path / "straight")
-    # In the small ones, where they end, among the random ones, and where these end.
-    for step in (2, 3, 5, 6):
+    # Where the small ones end, and among the random ones; the kills at random moments have all the others.
+    for step in (3, 5):
         with pytest.raises(Interrupted):
             train(tmp_path / "stopped", at({step}, interrupt))
     train(tmp_path / "stopped")
     same_end(tmp_path / "stopped", tmp_path / "straight")
 
 
+class SizedFamily(NumpyFamily):
+    """Rows of numbers that are as large as the input of their step."""
+
+    def batch(self, step: int) -> Batch:
+        return {"picture": super().batch(step)["picture"] * canvas(self.images, self.settings, step)[0] / 96}
+
+
 def test_sizes_follow_a_change_of_the_length_while_the_training_goes(tmp_path: Path) -> None:
     settings = replace(SETTINGS, multi_scale=0.0, small_share=0.5)
     # Half of 3 epochs are 2, and half of 8 are 4.
     assert [canvas(8, settings, step)[0] for step in (5, 6)] == [64, 96]
+    longer = replace(settings, epochs=8)
+    assert [canvas(8, longer, step)[0] for step in (11, 12)] == [64, 96]
 
-    def watch(run: Path, stop: int) -> Watch:
+    def run_to(name: str, settings: Settings, stop: int = 0) -> None:
         def look(done: int) -> None:
             if done == 4:
-                ask_to_change(run, {"epochs": "8"}, settings)
+                ask_to_change(tmp_path / name, {"epochs": "8"}, settings)
             if done == stop:
                 interrupt()
 
-        return Watch(look)
+        run = Run(tmp_path / name) if (tmp_path / name).exists() else create_run(tmp_path / name, CONFIG)
+        with run.locked():
+            loop = Loop(run, SizedFamily(settings), settings, Watch(look), learner=lambda _: NumpyLearner())
+            loop.requests = Requests(run.path, 0.0)
+            loop.train()
 
-    seen: list[int] = []
-    step = Trainer.step
-
-    def told(self: Trainer, batch: Batch, number: int, rate: float) -> Mapping[str, float]:
-        seen.append(batch["picture"].shape[1])
-        return step(self, batch, number, rate)
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Trainer, "step", told)
-        train(tmp_path / "straight", watch(tmp_path / "straight", 0), settings)
-    assert seen == [64] * 12 + [96] * 12
+    run_to("straight", settings)
     with pytest.raises(Interrupted):
-        train(tmp_path / "stopped", watch(tmp_path / "stopped", 7), settings)
-    train(tmp_path / "stopped", settings=settings.changed(Run(tmp_path / "stopped").config()["settings"], "config"))
+        run_to("stopped", settings, 7)
+    run_to("stopped", settings.changed(Run(tmp_path / "stopped").config()["settings"], "config"))
     same_end(tmp_path / "stopped", tmp_path / "straight")
+    # The same as if the length had been known in the beginning: no step before the change had another size.
+    constant = {"schedule": "constant", "warmup_steps": 0}
+    for name, begun in (("late", settings), ("known", longer)):
+        run_to(name, begun.changed(constant, "test"))
+    same_end(tmp_path / "late", tmp_path / "known")
 
 
 def test_each_size_is_compiled_once_and_what_the_family_leaves_open_not_apart() -> None:

@@ -6,7 +6,7 @@ import pytest
 from detector_samples import QUICK
 
 from annotations.errors import UsageError
-from detector.canvases import canvas, canvases, largest, scaled, size_notes, small_epochs
+from detector.canvases import canvas, canvases, largest, scaled, size_notes, small_epochs, small_input
 from detector.settings import Settings
 
 SETTINGS = replace(QUICK, input=(416, 416), batch=4, epochs=10)
@@ -74,7 +74,8 @@ def test_sizes_are_few_and_evenly_spaced() -> None:
     ("values", "told"),
     [
         ({"small_input": 100}, "small_input must be a multiple of 32 pixels, got 100,100"),
-        ({"small_input": 32}, "small_input must be at least 64"),
+        ({"small_input": 32}, "small_input must be 0 or at least 64, got 32,32"),
+        ({"small_input": "0,64"}, "small_input must be 0 or at least 64, got 0,64"),
         ({"small_input": "448,416", "small_share": 0.5}, "small_input must be at most input, 416,416, got 448,416"),
         ({"small_share": 1.5}, "small_share must be at most 1"),
         ({"multi_scale": -0.1}, "multi_scale must be at least 0"),
@@ -94,4 +95,16 @@ def test_the_published_network_has_one_size(name: str) -> None:
 
 
 def test_a_small_input_that_is_not_used_may_be_larger_than_the_input() -> None:
-    assert canvases(replace(SETTINGS, input=(64, 64))) == [(64, 64)]
+    assert canvases(replace(SETTINGS, input=(64, 64), small_input=(96, 96))) == [(64, 64)]
+
+
+@pytest.mark.parametrize(
+    ("size", "expected"), [((416, 416), (256, 256)), ((320, 640), (192, 384)), ((96, 128), (64, 64)), ((64, 64),) * 2]
+)
+def test_the_small_input_is_six_tenths_where_it_is_not_named(size: tuple[int, int], expected: tuple[int, int]) -> None:
+    settings = replace(SETTINGS, input=size, small_share=0.5)
+    assert canvas(8, settings, 0) == small_input(settings) == expected
+    assert small_input(replace(settings, small_input=size)) == size
+    # Where nothing can be smaller there is one size, and nothing to tell.
+    assert len(canvases(settings)) == 1 + (size != expected)
+    assert len(size_notes(8, settings)) == (size != expected)
