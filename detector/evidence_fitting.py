@@ -1,22 +1,20 @@
 """Fitting how far objects and parts make each other surer, and finding out whether that helps."""
 
-from collections.abc import Mapping
-from dataclasses import replace
-from typing import TYPE_CHECKING, Final
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from annotations.box_overlaps import iou
 from annotations.tables import BoxDataset, Detections, pixels
-from detector.decoding import Found, found_by_image
-from detector.detecting import detect_images
+from detector.decoding import Found, detections_table
+from detector.family import Scores
 from detector.part_knowledge import PartKnowledge
-from detector.rescoring import Gain, Rescoring, evidence, log_odds, rescored
+from detector.rescoring import Gain, Rescoring, evidence, log_odds, log_support, rescored
 
-if TYPE_CHECKING:
-    from detector.family import Predict
-    from detector.ppn_family import PpnFamily
+Monitor = Callable[[BoxDataset, Detections], Scores]
 
 MOST_IMAGES: Final = 200
 """Training images that are looked at; more would change two numbers a class by little."""
@@ -27,20 +25,30 @@ _RIDGE: Final = 1.0
 """Weight of the belief that nothing changes, in detections."""
 
 
-def measured_rescoring(family: "PpnFamily", predict: "Predict", known: PartKnowledge, step: int) -> Rescoring:
-    """Return the re-scoring for the weights of `step`, that `predict` has: fitted on train, and measured on val.
+@dataclass(frozen=True, slots=True, eq=False)
+class Examples:
+    """Images of a dataset with the detections on each, and their `sizes` (I, 2), width and height in pixels."""
 
-    It is on for the classes whose AP on the validation images it raises.
+    dataset: BoxDataset
+    found: Sequence[Found]
+    sizes: NDArray[np.int64]
+
+    def scores(self, score: Monitor) -> Scores:
+        """Return what `score` says of the detections."""
+        return score(self.dataset, detections_table(list(self.found), self.sizes))
+
+
+def measured_rescoring(train: Examples, val: Examples, known: PartKnowledge, score: Monitor, step: int) -> Rescoring:
+    """Return the re-scoring for the weights of `step`, fitted on train images, and measured on val.
+
+    It is on for the classes whose AP on the validation images, `ap/CLASS` of `score`, it raises.
     """
-    model = replace(family.model, known=known, rescoring=Rescoring())
-    train = family.train.of_images(fitting_images(family.train))
-    gains = fitted(train, detect_images(model, train, predict, cache=family.cache), model.parts, known)
+    gains = fitted(train.dataset, train.found, known)
     if not gains:
         return Rescoring(step)
-    found = detect_images(model, family.val, predict, cache=family.cache)
-    before = family.score(family.val, found)
-    after = family.score(family.val, rescored_table(found, family.val, known, _all_on(gains)))
-    return measured(gains, before, after, step)
+    names, trial = val.dataset.classes, _all_on(gains)
+    changed = replace(val, found=[rescored(one, names, known, trial) for one in val.found])
+    return measured(gains, val.scores(score), changed.scores(score), step)
 
 
 def fitting_images(dataset: BoxDataset) -> NDArray[np.int64]:
@@ -65,49 +73,61 @@ def goodness(found: Found, truth_class: NDArray[np.int64], truth: NDArray[np.flo
     return result
 
 
-def fitted(
-    dataset: BoxDataset, detections: Detections, parts: Mapping[str, str], known: PartKnowledge
-) -> dict[str, Gain]:
-    """Return the offset and weight of each class that has or is a part, fitted on the detections of a dataset.
+def fitted(dataset: BoxDataset, detected: Sequence[Found], known: PartKnowledge) -> dict[str, Gain]:
+    """Return offset and weights of each class, fitted on the detections on each image of a dataset.
 
-    Classes on which the evidence has nothing to say, or speaks against, are left out.
+    Classes on which neither evidence nor support has anything to say, or speaks against, are left out.
     """
     truth, boxes = dataset.annotations, pixels(
         dataset.images, dataset.annotations.image_row, dataset.annotations.xyxy_rel
     )  # fmt: skip
-    rows: list[tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]] = []
-    for image, (_, found) in enumerate(found_by_image(dataset.images, detections)):
+    rows: list[tuple[NDArray[Any], ...]] = []
+    for image, found in enumerate(detected):
         own = np.flatnonzero(truth.image_row == image)
         good = goodness(found, truth.class_id[own], boxes[own])
-        rows.append((found.class_id, log_odds(found.score), evidence(found, dataset.classes, known), good))
+        said = np.stack([evidence(found, dataset.classes, known), log_support(found)], axis=1)
+        rows.append((found.class_id, log_odds(found.score), said, good))
     if not rows:
         return {}
     class_id, odds, said, good = (np.concatenate(column) for column in zip(*rows, strict=True))
     gains = {}
-    for name in dict.fromkeys([*parts.values(), *parts]):
-        mine = class_id == dataset.classes.index(name)
-        offset, weight = _regression(odds[mine], said[mine], good[mine])
-        if weight > 0:
-            gains[name] = Gain(offset, weight)
+    for number, name in enumerate(dataset.classes):
+        mine = class_id == number
+        offset, weight = _without_contradiction(odds[mine], said[mine], good[mine])
+        if weight.any():
+            gains[name] = Gain(offset, float(weight[0]), support=float(weight[1]))
     return gains
 
 
-def _regression(odds: NDArray[np.float64], said: NDArray[np.float64], good: NDArray[np.float64]) -> tuple[float, float]:
-    """Return offset and weight with which log odds and evidence (N,) tell best how good detections are.
+def _without_contradiction(
+    odds: NDArray[np.float64], said: NDArray[np.float64], good: NDArray[np.float64]
+) -> tuple[float, NDArray[np.float64]]:
+    """Return offset and (k,) weights of what is `said` (N, k), 0 for what would make less sure what it speaks for."""
+    used = np.ones(said.shape[1], np.bool_)
+    while True:
+        offset, weight = _regression(odds, said * used, good)
+        against = used & (weight <= 0)
+        if not against.any():
+            return offset, weight
+        used &= ~against
+
+
+def _regression(
+    odds: NDArray[np.float64], said: NDArray[np.float64], good: NDArray[np.float64]
+) -> tuple[float, NDArray[np.float64]]:
+    """Return offset and (k,) weights with which log odds (N,) and what is said (N, k) tell how good detections are.
 
     Source: logistic regression by Newton's method, as in Hastie, Tibshirani & Friedman 2009, section 4.4.1; the log
-    odds enter with a coefficient of 1, and a ridge holds both numbers near 0.
+    odds enter with a coefficient of 1, and a ridge holds all numbers near 0.
     """
-    columns = np.stack([np.ones_like(said), said], axis=1)
-    solution = np.zeros(2)
-    if not len(odds):
-        return 0.0, 0.0
-    for _ in range(_ROUNDS):
+    columns = np.concatenate([np.ones((len(said), 1)), said], axis=1)
+    solution = np.zeros(columns.shape[1])
+    for _ in range(_ROUNDS if len(odds) else 0):
         chance = 1 / (1 + np.exp(-np.clip(odds + columns @ solution, -50, 50)))
         slope = columns.T @ (good - chance) - _RIDGE * solution
-        bend = (columns * (chance * (1 - chance))[:, None]).T @ columns + _RIDGE * np.eye(2)
+        bend = (columns * (chance * (1 - chance))[:, None]).T @ columns + _RIDGE * np.eye(len(solution))
         solution = solution + np.clip(np.linalg.solve(bend, slope), -2, 2)
-    return float(solution[0]), float(solution[1])
+    return float(solution[0]), solution[1:]
 
 
 def measured(
@@ -122,13 +142,3 @@ def measured(
 def _all_on(gains: Mapping[str, Gain]) -> Rescoring:
     # As if each helped: that is to be found out.
     return Rescoring(0, {name: gain._replace(ap_before=0.0, ap_after=1.0) for name, gain in gains.items()})
-
-
-def rescored_table(
-    detections: Detections, dataset: BoxDataset, known: PartKnowledge, rescoring: Rescoring
-) -> Detections:
-    """Return the detections of a dataset's images with their new scores."""
-    score = detections.score.copy()
-    for rows, found in found_by_image(dataset.images, detections):
-        score[rows] = rescored(found, dataset.classes, known, rescoring).score
-    return replace(detections, score=score)

@@ -27,6 +27,7 @@ from detector.ppn import build_ppn, geometry
 from detector.rescoring import Rescoring, rescored
 from detector.settings import Settings
 from detector.starting_weights import load_fitting, names_a_run, read_source
+from detector.tightening import Tightening, tightened
 from detector.trunks import pretrained_trunk
 
 Monitor = Callable[[BoxDataset, Detections], Scores]
@@ -36,7 +37,8 @@ Monitor = Callable[[BoxDataset, Detections], Scores]
 class PpnModel:
     """The network's side of the family: what classes it tells apart, how it is built, and what its outputs mean.
 
-    `known` is what is known of objects and their parts, and `rescoring` how far they make each other surer.
+    `known` is what is known of objects and their parts, `tightening` where parts make the sides of objects likely, and
+    `rescoring` how far they make each other surer.
     """
 
     settings: Settings
@@ -44,6 +46,7 @@ class PpnModel:
     parts: Mapping[str, str]
     known: PartKnowledge = field(default_factory=PartKnowledge)
     rescoring: Rescoring = field(default_factory=Rescoring)
+    tightening: Tightening = field(default_factory=Tightening)
 
     @property
     def object_class_ids(self) -> NDArray[np.int64]:
@@ -93,9 +96,13 @@ class PpnModel:
         """Return by the class id of each part where such parts are, as far as it is known."""
         return {self.classes.index(part): density for part, density in self.known.densities.items()}
 
-    def judged(self, found: Found) -> Found:
-        """Return the detections of a whole picture with the scores that objects and parts give each other."""
-        return rescored(found, self.classes, self.known, self.rescoring)
+    def judged(self, found: Found, size: tuple[int, int]) -> Found:
+        """Return the detections of a whole picture of this width and height, with what objects and parts say of them.
+
+        That is where the objects' sides are likely, and the scores that objects and parts give each other.
+        """
+        tight = tightened(found, self.classes, self.tightening, size)
+        return rescored(tight, self.classes, self.known, self.rescoring)
 
     def found(self, outputs: Outputs, placements: Sequence[Placement]) -> list[Found]:
         """Return what the network's outputs say of each picture that was put into its input so."""

@@ -131,9 +131,8 @@ def predict_files(
 
 def _detected(predictor: Predictor, picture: NDArray[np.uint8], tiling: Tiling | None) -> Found:
     model, predict = predictor.model, predictor.predict
-    if tiling is None:
-        return model.judged(model.detect([picture], predict)[0])
-    return model.judged(detect_tiled(model, picture, predict, tiling))
+    found = model.detect([picture], predict)[0] if tiling is None else detect_tiled(model, picture, predict, tiling)
+    return model.judged(found, (picture.shape[1], picture.shape[0]))
 
 
 @contextlib.contextmanager

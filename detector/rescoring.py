@@ -1,11 +1,13 @@
 """How far objects and their parts make each other surer: scores after the parts have been given to objects.
 
-The log odds of a detection grow by `weight` times its evidence, and move by `offset`, both of its class. An object's
-evidence is how much of what it should have was found: the sum of its parts' scores over their usual number, at most 1.
-A part's is the score of its object, and 0 for an orphan. Weights are 0 or more: what fits never makes less sure.
+The log odds of a detection grow by `weight` times its evidence and by `support` times the logarithm of its support, and
+move by `offset`, all of its class. An object's evidence is how much of what it should have was found: the sum of its
+parts' scores over their usual number, at most 1. A part's is the score of its object, and 0 for an orphan. Support is
+how many cells say the same (`Found.support`): the more do, the nearer is the box to the true one, which the score
+itself hardly tells. Weights are 0 or more: what fits never makes less sure.
 
-Offset and weight are fitted on the training images, and used for a class only where they raise its AP on the validation
-images, whose scores they were not fitted on (`evidence_fitting`).
+Offset and weights are fitted on the training images, and used for a class only where they raise its AP on the
+validation images, whose scores they were not fitted on (`evidence_fitting`).
 """
 
 from collections.abc import Mapping, Sequence
@@ -30,12 +32,13 @@ _SUREST: Final = 1e-6
 
 
 class Gain(NamedTuple):
-    """What the parts' evidence is worth for a class: on the log odds, and in AP on the validation images."""
+    """What evidence and support are worth for a class: on the log odds, and in AP on the validation images."""
 
     offset: float
     weight: float
     ap_before: float | None = None
     ap_after: float | None = None
+    support: float = 0.0
 
     @property
     def helps(self) -> bool:
@@ -81,10 +84,12 @@ class Rescoring:
         """
         if values["schema"] != SCHEMA:
             raise ValueError(f"schema must be {SCHEMA}, got {values['schema']!r}")
-        gains = {str(n): Gain(*(_number(gain[f]) for f in Gain._fields)) for n, gain in values["classes"].items()}  # type: ignore[arg-type]
+        # Runs of earlier versions know no support.
+        told = {str(name): {"support": 0.0, **gain} for name, gain in values["classes"].items()}
+        gains = {name: Gain(*(_number(gain[f]) for f in Gain._fields)) for name, gain in told.items()}  # type: ignore[arg-type]
         for name, gain in gains.items():
-            if gain.offset is None or gain.weight is None or gain.weight < 0:
-                raise ValueError(f"{name}: weight must be 0 or more, got {gain.weight}")
+            if gain.offset is None or any(weight is None or weight < 0 for weight in (gain.weight, gain.support)):
+                raise ValueError(f"{name}: weights must be 0 or more, got {gain.weight} and {gain.support}")
         return cls(int(values["step"]), gains)
 
 
@@ -117,15 +122,22 @@ def evidence(found: "Found", classes: Sequence[str], known: PartKnowledge) -> ND
     return result
 
 
+def log_support(found: "Found") -> NDArray[np.float64]:
+    """Return (N,) the logarithm of each detection's support, or of its score where the support is not known."""
+    support = found.score if found.support is None else found.support
+    return np.asarray(np.log(np.maximum(support, _SUREST)))
+
+
 def rescored(found: "Found", classes: Sequence[str], known: PartKnowledge, rescoring: Rescoring) -> "Found":
     """Return the detections of a picture with their new scores; boxes, parents and order stay."""
     gains = rescoring.used
     if not gains or not len(found.score):
         return found
-    offset, weight = (
-        np.array([getattr(gains.get(name), field, 0.0) for name in classes]) for field in Gain._fields[:2]
+    offset, weight, support = (
+        np.array([getattr(gains.get(name), field, 0.0) for name in classes])[found.class_id]
+        for field in ("offset", "weight", "support")
     )
-    grown = log_odds(found.score) + offset[found.class_id] + weight[found.class_id] * evidence(found, classes, known)
+    grown = log_odds(found.score) + offset + weight * evidence(found, classes, known) + support * log_support(found)
     changed = np.isin(found.class_id, [row for row, name in enumerate(classes) if name in gains])
     return replace(found, score=np.where(changed, 1 / (1 + np.exp(-grown)), found.score))
 

@@ -24,7 +24,7 @@ from detector.box_sizes import box_sizes
 from detector.budget import Budget
 from detector.canvases import size_notes
 from detector.checkpoint import Progress, checkpoint_path, load_checkpoint, steps_saved, told_progress
-from detector.evidence_fitting import measured_rescoring
+from detector.judging import judgement
 from detector.order import steps_per_epoch
 from detector.part_knowledge import PartKnowledge, learnt, read_knowledge, write_knowledge
 from detector.picture_cache import picture_cache
@@ -36,6 +36,7 @@ from detector.settings import APPLICATIONS, Settings
 from detector.starting_weights import Origin, names_a_run, origin, pinned, read_source
 from detector.stopping import Interrupted
 from detector.stretch import course, on_data
+from detector.tightening import read_tightening, write_tightening
 
 if TYPE_CHECKING:
     from detector.loop import Loop, Watcher
@@ -45,7 +46,7 @@ RESUMABLE: Final = frozenset(
     {"epochs", "total_steps", "learning_rate", "schedule", "final_rate", "decay_rate", "decay_epochs", "cycle_epochs"}
     | {"cycle_factor", "patience", "kick", "kick_cap", "kick_floor", "early_stop", "momentum", "weight_decay"}
     | {"clip_norm", "ema", "accumulate", "skip_bad_steps", "save_every", "save_steps", "keep", "keep_every", "loaders"}
-    | {"rescore", "sampling", "false_alarms", "device", "gpu_memory", "cache", "cache_gb", "cache_folder"}
+    | {"tighten", "rescore", "sampling", "false_alarms", "device", "gpu_memory", "cache", "cache_gb", "cache_folder"}
 )
 """Settings that a resume may change; the others decide what the saved state, or its validation score, means."""
 _PACKAGES: Final = ("ppnlab", "tensorflow", "keras", "numpy", "opencv-python-headless")
@@ -246,8 +247,8 @@ def _train(
         watch.note(f"all {done} steps are made; `ppnlab resume {shlex.quote(str(run.path))} {more}` would train longer")
     try:
         end = loop.train()
-        if settings.rescore and known.places:
-            _rescore(run, family, loop, known)
+        if known.places:
+            _judge(run, family, loop, known)
     except Interrupted:
         raise
     except KeyboardInterrupt:
@@ -278,10 +279,12 @@ def _known(run: Run, data: BoxDataset, watch: "Watcher") -> PartKnowledge:
     return known
 
 
-def _rescore(run: Run, family: "PpnFamily", loop: "Loop", known: PartKnowledge) -> None:
-    """Find out, once for the best weights, whether objects and parts can make each other surer, and keep it."""
-    best = loop.progress.best_step
-    if best is None or read_rescoring(run.path).step == best:
+def _judge(run: Run, family: "PpnFamily", loop: "Loop", known: PartKnowledge) -> None:
+    """Find out, once for the best weights, whether parts make objects tighter and each other surer, and keep it."""
+    best, settings = loop.progress.best_step, family.settings
+    tight = not settings.tighten or read_tightening(run.path).step == best
+    sure = not settings.rescore or read_rescoring(run.path).step == best
+    if best is None or (tight and sure):
         return
     if best != loop.progress.step:
         try:
@@ -289,10 +292,16 @@ def _rescore(run: Run, family: "PpnFamily", loop: "Loop", known: PartKnowledge) 
         except PpnlabError as error:
             loop.watch.note(f"{error}; whether parts and objects make each other surer was not measured")
             return
-    rescoring = measured_rescoring(family, loop.trainer.predict, known, best)
-    write_rescoring(run.path, rescoring)
-    run.event("rescoring", step=best, classes=rescoring.to_json()["classes"])
-    loop.watch.note(f"parts and objects make each other surer: {rescoring.summary()}")
+    tightening, rescoring = judgement(family, loop.trainer.predict, known, best)
+    if settings.tighten:
+        write_tightening(run.path, tightening)
+    if tightening.classes:
+        run.event("tightening", step=best, classes=tightening.figures())
+        loop.watch.note(f"parts make objects tighter: {tightening.summary()}")
+    if settings.rescore:
+        write_rescoring(run.path, rescoring)
+        run.event("rescoring", step=best, classes=rescoring.to_json()["classes"])
+        loop.watch.note(f"parts and objects make each other surer: {rescoring.summary()}")
 
 
 def _training_data(place: Path) -> BoxDataset:

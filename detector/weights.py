@@ -12,6 +12,7 @@ from detector.part_knowledge import PartKnowledge, read_knowledge
 from detector.rescoring import Rescoring, read_rescoring
 from detector.run_directory import Run
 from detector.starting_weights import AVERAGED
+from detector.tightening import Tightening, read_tightening
 from detector.training import settings_of
 
 if TYPE_CHECKING:
@@ -78,8 +79,10 @@ def load_network(path: Path, which: str | int, device: str = "auto", gpu_memory:
 
     settings = settings_of(config)
     rescoring = read_rescoring(path) if settings.rescore else Rescoring()
+    tightening = read_tightening(path) if settings.tighten else Tightening()
     known = read_knowledge(path) or PartKnowledge()
-    model = replace(box_model(settings, tuple(config["classes"]), config["parts"]), known=known, rescoring=rescoring)
+    model = box_model(settings, tuple(config["classes"]), config["parts"])
+    model = replace(model, known=known, rescoring=rescoring, tightening=tightening)
     configure(model.settings.threads, deterministic=model.settings.deterministic, device=device, gpu_memory=gpu_memory)
     network = model.build(pretrained=False)
     variables = {name.removeprefix(AVERAGED): one for name, one in averaged_variables(network).items()}

@@ -48,5 +48,5 @@ class White:
         at = [letterbox(picture.shape[1], picture.shape[0], INPUT) for picture in pictures]
         return self.found(predict(np.stack([place(p, a, INPUT) for p, a in zip(pictures, at, strict=True)])), at)
 
-    def judged(self, found: Found) -> Found:
+    def judged(self, found: Found, size: tuple[int, int]) -> Found:
         return found

@@ -14,7 +14,7 @@ from part_scenes import CLASSES, PARTS, SIDE, Code, dataset_of, noisy, turned_co
 from annotations.errors import PpnlabError
 from annotations.tables import NO_PARENT, Detections
 from detector.decoding import Found, detections_table
-from detector.evidence_fitting import fitted, fitting_images, goodness, measured, rescored_table
+from detector.evidence_fitting import fitted, fitting_images, goodness, measured
 from detector.objects_table import COLUMNS, objects_table
 from detector.parents import parents
 from detector.part_knowledge import FILE, PartKnowledge, learnt, read_knowledge, write_knowledge
@@ -132,18 +132,57 @@ def test_the_fit_trusts_parts_where_false_objects_have_none() -> None:
                 np.append(true.parent, NO_PARENT),
             )
         )
-    gains = fitted(data, table(rows), PARTS, KNOWN)
+    gains = fitted(data, rows, KNOWN)
     assert gains["qr_code"].weight > 1
     assert gains["qr_code"].offset < 0
-    changed = rescored_table(table(rows), data, KNOWN, measured(gains, {"ap/qr_code": 0.5}, {"ap/qr_code": 0.6}, 1))
+    used = measured(gains, {"ap/qr_code": 0.5}, {"ap/qr_code": 0.6}, 1)
     # Before, every other pair of a true and a false code was in the wrong order.
-    assert share_in_order(table(rows)) < 0.7
-    assert share_in_order(changed) > 0.95
+    assert share_in_order(rows) < 0.7
+    assert share_in_order([rescored(one, CLASSES, KNOWN, used) for one in rows]) > 0.95
 
 
-def share_in_order(detections: Detections) -> float:
-    score = detections.score[detections.class_id == 0]
-    return float((score[0::2, None] > score[None, 1::2]).mean())
+def share_in_order(found: list[Found]) -> float:
+    score = np.array([one.score[one.class_id == 0] for one in found])
+    return float((score[:, 0, None] > score[None, :, 1]).mean())
+
+
+def test_the_fit_trusts_support_where_it_tells_how_good_boxes_are() -> None:
+    codes, rng, rows = turned_codes(10, 60), np.random.default_rng(11), []
+    for number, one in enumerate(codes):
+        bad = bool(number % 2)
+        # Half of the boxes are off by a fifth; fewer cells support them, and the scores say nothing.
+        xyxy = np.vstack([one.box[None], one.parts])
+        xyxy[0, [0, 2]] += 0.2 * np.ptp(xyxy[0, [0, 2]]) * bad
+        score = rng.uniform(0.3, 0.7, 4)
+        support = np.array([1.0 if bad else 6.0, *score[1:]]) * rng.uniform(0.8, 1.2, 4)
+        rows.append(Found(np.array([0, 1, 1, 1]), score, xyxy, np.array([NO_PARENT, 0, 0, 0]), support))
+    gains = fitted(dataset_of(codes), rows, KNOWN)
+    assert gains["qr_code"].support > 0.5
+    told = [rescored(one, CLASSES, KNOWN, measured(gains, {"ap/qr_code": 0.5}, {"ap/qr_code": 0.6}, 1)) for one in rows]
+    assert min(one.score[0] for one in told[0::2]) > max(one.score[0] for one in told[1::2])
+    # Where more cells stand for what is worse, support has no say.
+    turned = [replace(one, support=1 / one.support) for one in rows]  # type: ignore[operator]
+    assert fitted(dataset_of(codes), turned, KNOWN).get("qr_code", Gain(0, 0)).support == 0
+
+
+def test_log_odds_grow_with_the_logarithm_of_the_support() -> None:
+    found = Found(np.array([0]), np.array([0.5]), np.array([[0.0, 0, 9, 9]]), np.array([NO_PARENT]), np.array([4.0]))
+    by_support = Rescoring(1, {"qr_code": Gain(-1.0, 0.0, 0.5, 0.6, support=1.5)})
+    told = rescored(found, CLASSES, KNOWN, by_support).score[0]
+    assert told == pytest.approx(1 / (1 + np.exp(1 - 1.5 * np.log(4))))
+    # A support that is not known any more counts as the score.
+    alone = rescored(replace(found, support=None), CLASSES, KNOWN, by_support).score[0]
+    assert alone == pytest.approx(1 / (1 + np.exp(1 - 1.5 * np.log(0.5))))
+
+
+def test_rescoring_of_an_earlier_version_knows_no_support(tmp_path: Path) -> None:
+    write_rescoring(tmp_path, ON)
+    file = tmp_path / RESCORING
+    told = json.loads(file.read_text())
+    for gain in told["classes"].values():
+        del gain["support"]
+    file.write_text(json.dumps(told))
+    assert read_rescoring(tmp_path) == ON
 
 
 def test_the_surest_takes_the_truth_that_it_hits_and_no_other_can() -> None:
@@ -223,5 +262,5 @@ def test_numbers_out_of_bounds_are_damage(tmp_path: Path) -> None:
     values = ON.to_json()
     values["classes"]["fip"]["weight"] = -1.0
     (tmp_path / RESCORING).write_text(json.dumps(values))
-    with pytest.raises(PpnlabError, match="weight must be 0 or more, got -1"):
+    with pytest.raises(PpnlabError, match="weights must be 0 or more, got -1"):
         read_rescoring(tmp_path)
