@@ -45,7 +45,7 @@ class Settings:
     family: Family = _setting("ppn", "kind of model: ppn, or ppn_classic (the published network, for reproduction)")
     epochs: int = _setting(60, "passes over the training images", 1)
     total_steps: int = _setting(0, "updates in all, in place of epochs; 0: epochs count", 0)
-    batch: int = _setting(8, "most images in a step; an epoch's steps are made equally large", 1)
+    batch: int = _setting(4, "most images in a step; an epoch's steps are made equally large", 1)
     accumulate: int = _setting(1, "pieces in which a step's images are worked through, for less memory", 1)
     input: tuple[int, int] = _setting(
         (416, 416), "network input in pixels: one number, or height,width", LEAST_INPUT, 4096
@@ -325,6 +325,7 @@ def describe() -> str:
 CLASSIC: Final = Settings(
     family="ppn_classic",
     epochs=100,
+    batch=8,
     input=(480, 480),
     backbone="mobilenet",
     weights="imagenet",

@@ -112,7 +112,7 @@ MISTAKES: Sequence[tuple[str, int, str]] = [
     ("train data new --config unknown.toml", 2, "unknown.toml: setting must be a known one.*Did you mean 'epochs'"),
     ("train unsplit-data new", 1, "split train must hold images, got none; `ppnlab split unsplit-data --ratios 70/15"),
     ("train data empty --resume", 1, "empty: run must be a directory that `ppnlab train` made"),
-    ("train data run --resume --set batch=3", 2, "--set: batch must stay 8 in this run, got 3"),
+    ("train data run --resume --set batch=3", 2, "--set: batch must stay 4 in this run, got 3"),
     ("train data new --stop-after soon", 2, "--stop-after must be like 8h, 1h30m or 90"),
     ("train data new --stop-at noon", 2, "--stop-at must be a time of day like 07:00, got 'noon'"),
     ("train data new --max-steps 0", 2, "Invalid value for '--max-steps'"),

@@ -67,7 +67,7 @@ def test_set_refuses_what_cannot_change_while_it_trains(run: Run) -> None:
     with run.locked():
         result = ppnlab("set", run.path, "batch=2")
     assert result.exit_code == 2
-    assert "batch must stay 8 while the training goes; only a new run can have another. " in error_of(result)
+    assert "batch must stay 4 while the training goes; only a new run can have another. " in error_of(result)
     with run.locked():
         result = ppnlab("set", run.path, "clip_norm=2")
     assert result.exit_code == 2
