@@ -197,8 +197,8 @@ def _check_inputs(settings: Settings) -> None:
         if any(side % STRIDE_MULTIPLE for side in sides):
             raise UsageError(f"settings: {name} must be a multiple of {STRIDE_MULTIPLE} pixels, got {_text(sides)}")
     if settings.small_input != (0, 0) and min(settings.small_input) < LEAST_INPUT:
-        least, found = LEAST_INPUT, _text(settings.small_input)
-        raise UsageError(f"settings: small_input must be 0 or at least {least}, got {found}")
+        found = _text(settings.small_input)
+        raise UsageError(f"settings: small_input must be 0 or at least {LEAST_INPUT}, got {found}")
     if settings.small_share and any(
         side > most for side, most in zip(settings.small_input, settings.input, strict=True)
     ):
