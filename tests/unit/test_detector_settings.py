@@ -110,7 +110,8 @@ def test_the_description_tells_the_other_family_s_defaults() -> None:
     lines = {line.split()[0]: line for line in describe().splitlines()}
     assert lines["score_floor"].endswith(" [ppn_classic: 0.5]")
     assert lines["input"].endswith(" [ppn_classic: 480,480]")
-    assert "[ppn_classic" not in lines["batch"] + lines["family"]
+    assert lines["batch"].endswith(" [ppn_classic: 8]")
+    assert "[ppn_classic" not in lines["seed"] + lines["family"]
 
 
 @pytest.mark.parametrize(
