@@ -7,8 +7,9 @@ on a machine with nothing else to do.
 
 Measured on 23 November 2026 (two shared, busy cores; medians of 3): 1.6 and 2.1 times the loop; 4.6, 8.2 and 16.6 times
 less than the three; 1.0 times the loop with imageData. With nothing else running (medians of 5): 1.8, 2.6 and 0.9 times
-the loop; two processes 1.33, 1.59 and 1.28 times faster in three runs, and not 1.6: finding the files, making the
-tables and sending half of the boxes from one process to the other take 0.45 of 1.1 seconds.
+the loop; two processes 1.48, 1.57 and 1.46 times faster in three runs, and not 1.6. Two conversions side by side are
+there only 1.7 to 2.0 times faster than one after the other, and one process alone works for 0.2 of 1.1 seconds: it
+finds the files, joins the tables and flushes them to the disk.
 
 Measured is the whole conversion, from finding the files to the box dataset on the disk; the others write COCO, or only
 read where they write nothing of the kind. Imports are not counted, for nobody. Every measurement is a process of its
