@@ -32,7 +32,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as output:
         command = [sys.executable, str(HERE / "qr_photos.py"), str(PHOTOS), str(Path(output) / "qr_photos")]
         failed += ["qr_photos.py"] if subprocess.run(command, check=False).returncode else []
-        data, run, far = (str(Path(output) / place) for place in ("qr_photos/data", "qr_photos/run", "far"))
+        data, run, far = (str(Path(output) / place) for place in ("qr_photos/data", "qr_photos/run-40-0", "far"))
         for name, *places in (
             ("far_scenes.py", data, far, run),
             ("code_readers.py", data, run),
