@@ -9,6 +9,8 @@ import struct
 import zlib
 from collections.abc import Mapping
 
+from annotations.pictures import LARGEST
+
 Size = tuple[int, int]
 
 _FIRST, _MORE = 4096, 61440
@@ -70,7 +72,8 @@ def displayed_size_of(data: bytes) -> Size | None:
             return None
     except (_InDoubtError, struct.error, IndexError):
         return None
-    if 0 in stored:
+    # What is too large is refused where Pillow looks, by name.
+    if 0 in stored or stored[0] * stored[1] > LARGEST:
         return None
     return (stored[1], stored[0]) if orientation in _TRANSPOSED else stored
 

@@ -2,6 +2,7 @@
 
 import io
 import json
+import struct
 import tempfile
 import zlib
 from pathlib import Path
@@ -229,6 +230,12 @@ def test_damaged_header_gives_no_other_size_than_pillows(data: st.DataObject) ->
         content = bytearray(_with_right_sums(bytes(content)))
     found = displayed_size_of(bytes(content))
     assert found in (None, size_by_pillow(bytes(content)))
+
+
+def test_header_of_too_large_a_picture_is_left_to_pillow() -> None:
+    content = bytearray(header("PNG", (30, 20), None))
+    content[16:24] = struct.pack(">II", 30_000, 30_000)
+    assert displayed_size_of(_with_right_sums(bytes(content))) is None
 
 
 def _with_right_sums(data: bytes) -> bytes:
