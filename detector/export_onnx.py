@@ -1,6 +1,7 @@
 """The graph from pictures to detections in the ONNX form, and on from there to OpenVINO's."""
 
 import contextlib
+import importlib
 import json
 import logging
 import warnings
@@ -17,8 +18,9 @@ if TYPE_CHECKING:
     from detector.ppn_family import PpnModel
 
 OPSET: Final = 17
-"""ONNX Runtime reads it from its version 1.12 on, and OpenVINO from 2023.1."""
-_COLUMNS: Final = {"image": (), "class_id": (), "score": (), "xyxy": (4,)}
+"""ONNX Runtime reads it from its version 1.12 on."""
+COLUMNS: Final = ("image", "class_id", "score", "xyxy")
+"""The outputs in their order."""
 
 
 def onnx_model(network: "keras.Model", model: "PpnModel", facts: Mapping[str, Any]) -> bytes:
@@ -26,12 +28,11 @@ def onnx_model(network: "keras.Model", model: "PpnModel", facts: Mapping[str, An
 
     Inputs and outputs are those of `detection_function`; each of the facts is a property whose value is JSON.
     """
-    import onnx
-
+    onnx = importlib.import_module("onnx")
     with _quiet():
-        import tf2onnx
         from keras.src.export.tf2onnx_lib import patch_tf2onnx
 
+        tf2onnx = importlib.import_module("tf2onnx")
         # tf2onnx 1.17 speaks to numpy 1; Keras brings what it lacks.
         patch_tf2onnx()
         function = detection_function(network, model)
@@ -58,11 +59,10 @@ def _quiet() -> Iterator[None]:
 
 
 def _name_sizes(made: Any) -> None:  # noqa: ANN401
-    """Give the sizes that are open the same names wherever they stand."""
+    """Give the sizes that are open a name, and the outputs their order."""
     for value in made.graph.input:
         value.type.tensor_type.shape.dim[0].dim_param = "batch"
-    order = {name: place for place, name in enumerate(_COLUMNS)}
-    outputs = sorted(made.graph.output, key=lambda value: order[value.name])
+    outputs = sorted(made.graph.output, key=lambda value: COLUMNS.index(value.name))
     for value in outputs:
         value.type.tensor_type.shape.dim[0].dim_param = "detections"
     del made.graph.output[:]
@@ -75,8 +75,7 @@ def save_openvino(data: bytes, file: Path) -> None:
     Raises:
         PpnlabError: it cannot be written.
     """
-    import openvino
-
+    openvino = importlib.import_module("openvino")
     try:
         openvino.save_model(openvino.Core().read_model(data), file, compress_to_fp16=False)
     except RuntimeError as error:

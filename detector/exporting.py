@@ -127,6 +127,9 @@ def _notes(model: "PpnModel", form: str) -> list[str]:
         )
     if model.parts:
         notes.append("which object a part belongs to is not in the model")
+    if model.tightening.used:
+        names = ", ".join(model.tightening.used)
+        notes.append(f"boxes are as the network gives them: `ppnlab predict` moves the sides of {names} by their parts")
     if model.rescoring.used:
         names = ", ".join(model.rescoring.used)
         notes.append(f"scores are as the network gives them: `ppnlab predict` makes {names} surer by their parts")

@@ -33,7 +33,8 @@ def trained(monkeypatch: pytest.MonkeyPatch) -> None:
         settings=SimpleNamespace(**known),
         classes=("cell",),
         parts={},
-        rescoring=SimpleNamespace(used={}),
+        tightening=SimpleNamespace(used={"code": None}),
+        rescoring=SimpleNamespace(used={"code": None, "corner": None}),
         branches=dict,
     )
     network: Any = None
@@ -95,6 +96,10 @@ def test_what_is_written_is_named_with_its_size_and_step(run: Path, monkeypatch:
     facts = json.loads(place.with_name("step-00000012.tflite.json").read_text())
     assert facts["input"] == {"height": 64, "width": 96, "channels": "RGB", "values": "uint8"}
     assert facts["checkpoint_step"] == 12
+    told = done.stderr.splitlines()
+    assert told == [f"note: {note}" for note in facts["notes"]]
+    assert "moves the sides of code by their parts" in told[1]
+    assert "makes code, corner surer by their parts" in told[2]
 
 
 @pytest.mark.usefixtures("trained")
