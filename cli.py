@@ -183,6 +183,14 @@ _scoring = [
 ]
 _bins = click.option("--bins", type=click.IntRange(1, 100), help="Bins of scores of the calibration. [default: 10]")
 
+_views = click.option(
+    "--views",
+    type=int,
+    default=1,
+    show_default=True,
+    help="Times that each picture is looked at, turned and mirrored: 2, 4 or 8 are surer, for as many times the time.",
+)
+
 
 def _with(options: Sequence[Callable[..., Any]]) -> Callable[..., Any]:
     def add(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -944,6 +952,7 @@ def devices(as_json: bool) -> None:
 )
 @_weights
 @_with(_tiles)
+@_views
 @_with(_device)
 @_json
 def predict(
@@ -956,6 +965,7 @@ def predict(
     tile: bool,
     tile_size: int | None,
     tile_scales: Any,  # noqa: ANN401
+    views: int,
     as_json: bool,
     **device: Any,  # noqa: ANN401
 ) -> None:
@@ -968,14 +978,16 @@ def predict(
     Example:
         ppnlab predict run photos/one.jpg more_photos -o found
         ppnlab predict run panorama.tif --tile
+        ppnlab predict run photos --views 4
     """
     from detector.predicting import picture_files, predict_files
+    from detector.views import with_views
     from detector.weights import load_predictor
 
     tiling = _tiling(tile, tile_size, tile_scales)
     files, chosen = picture_files(images, output), _device_settings(device)
     _announce_network()
-    predictor = load_predictor(run, weights, **chosen)
+    predictor = with_views(load_predictor(run, weights, **chosen), views)
     _tell_damaged(predictor.damaged)
     drawn = threshold if not forms or "images" in forms else None
     with _counter("predicting") as progress:
@@ -1016,6 +1028,7 @@ def _tiling(tile: bool, size: int | None, scales: Any) -> "Tiling | None":  # no
 @click.option("--data", type=_PATH, help="Where the dataset lies now.")
 @_weights
 @_with(_tiles)
+@_views
 @_with(_device)
 @_with(_scoring)
 @_bins
@@ -1029,6 +1042,7 @@ def evaluate(
     tile: bool,
     tile_size: int | None,
     tile_scales: Any,  # noqa: ANN401
+    views: int,
     device: str | None,
     gpu_memory: str | None,
     as_json: bool,
@@ -1045,7 +1059,7 @@ def evaluate(
     settings = _score_settings(scoring)
     chosen = _device_settings({"device": device, "gpu_memory": gpu_memory})
     tiling = _tiling(tile, tile_size, tile_scales)
-    metrics, page = _evaluate(run, splits, output or run / "report", data, weights, settings, tiling, **chosen)
+    metrics, page = _evaluate(run, splits, output or run / "report", data, weights, settings, tiling, views, **chosen)
     _print_metrics(metrics, page, as_json)
 
 
@@ -1057,6 +1071,7 @@ def _evaluate(
     weights: str,
     settings: "ScoreSettings",
     tiling: "Tiling | None" = None,
+    views: int = 1,
     **device: Any,  # noqa: ANN401
 ) -> tuple["Metrics", Path]:
     from annotations.dataset import read_dataset
@@ -1066,6 +1081,7 @@ def _evaluate(
     from detector.objects_table import objects_table, write_objects
     from detector.run_directory import Run
     from detector.training import check_data, dataset_of
+    from detector.views import with_views
     from detector.weights import load_predictor
     from evaluation.metrics import evaluate_splits
     from evaluation.report import PageSettings, write_report
@@ -1076,7 +1092,7 @@ def _evaluate(
     # Splits drawn anew since would put images that were trained on into test.
     check_data(place, config)
     _announce_network()
-    predictor = load_predictor(run, weights, **device)
+    predictor = with_views(load_predictor(run, weights, **device), views)
     _tell_damaged(predictor.damaged)
     _make(output)
     # val is always among them: it chooses the score threshold.
@@ -1090,6 +1106,7 @@ def _evaluate(
     if model.parts:
         thresholds = metrics.thresholds.tolist()
         write_objects(output / "objects.csv", objects_table(model, dataset.images, detections, thresholds))
+        facts["sides by parts"] = model.tightening.summary()
         facts["scores by parts"] = model.rescoring.summary()
     page = PageSettings(title=f"Detection report: {name}", history=at.history(), marks=changes_of(at), facts=facts)
     return metrics, write_report(output, dataset, detections, metrics, page)

@@ -15,7 +15,7 @@ from detector.augment import Sample, ignored_class
 from detector.box_coding import decode
 from detector.box_samples import BoxSamples
 from detector.canvases import canvases
-from detector.decoding import Branch, Found, decode_boxes, decode_image, side_errors
+from detector.decoding import Branch, Found, decode_image
 from detector.detecting import detect_images
 from detector.family import Batch, Loss, Outputs, Predict, Scores, Tensor
 from detector.letterbox import Placement, letterbox, place
@@ -29,6 +29,7 @@ from detector.settings import Settings
 from detector.starting_weights import load_fitting, names_a_run, read_source
 from detector.tightening import Tightening, tightened
 from detector.trunks import pretrained_trunk
+from detector.views import UPRIGHT, View, upright
 
 Monitor = Callable[[BoxDataset, Detections], Scores]
 
@@ -38,7 +39,7 @@ class PpnModel:
     """The network's side of the family: what classes it tells apart, how it is built, and what its outputs mean.
 
     `known` is what is known of objects and their parts, `tightening` where parts make the sides of objects likely, and
-    `rescoring` how far they make each other surer.
+    `rescoring` how far they make each other surer. The outputs are those for `views` of each picture.
     """
 
     settings: Settings
@@ -47,6 +48,7 @@ class PpnModel:
     known: PartKnowledge = field(default_factory=PartKnowledge)
     rescoring: Rescoring = field(default_factory=Rescoring)
     tightening: Tightening = field(default_factory=Tightening)
+    views: tuple[View, ...] = (UPRIGHT,)
 
     @property
     def object_class_ids(self) -> NDArray[np.int64]:
@@ -117,7 +119,8 @@ class PpnModel:
         for name, class_ids in self.branches().items():
             raw, cells = outputs[f"{name}_boxes"][row], shape.objects if name == "object" else shape.parts
             logits = outputs[f"{name}_logits"][row]
-            branches.append(Branch(class_ids, logits, decode_boxes(raw, cells), side_errors(raw, cells)))
+            boxes, errors = upright(raw, cells, self.views, self.settings.input)
+            branches.append(Branch(class_ids, logits, boxes, errors, len(self.views)))
         return branches
 
 
