@@ -10,7 +10,7 @@ large as the input at half their size, which gives boxes that differ a little: t
 Command: python benchmarks/export_speed.py MODEL.onnx PICTURES [--yolo PYTHON | --rival FILE.onnx] [--turns 5]
 MODEL is what `ppnlab export` wrote, the interpreter needs onnxruntime (extra `export`). PYTHON is an interpreter with
 ultralytics, onnx and onnxslim, which makes the rival; without one, ours alone is measured.
-Measured on 23 November 2026 at 416 pixels (5 of qr_photos, 3 turns, two shared cores with other work): ours 55.3 CPU ms,
+Measured on 23 November 2026 at 416 pixels (5 of qr_photos, 3 turns; two cores with other work): ours 55.3 CPU ms,
 YOLO11n 58.2, ratio 0.95 (bar 1.00); with every cell decoded, and objects and parts apart, it was 1.07.
 """
 
