@@ -31,6 +31,8 @@ def true_offsets(dataset: BoxDataset, whole: str) -> dict[int, Array]:
     An object with n parts is an example for n, and with each of them left out for n - 1: one may not be found.
     """
     true = true_parts(dataset, whole)
+    if len(true.objects) < LEAST_EXAMPLES:
+        return {}
     examples: dict[int, list[Array]] = {}
     for place, row in enumerate(true.objects.tolist()):
         box, parts = true.xyxy[row], _parts_of(true, place)
@@ -48,7 +50,7 @@ def _parts_of(true: TrueParts, place: int) -> Boxes:
 
 
 def _evenly(values: Array) -> Array:
-    return values[np.unique(np.linspace(0, len(values) - 1, MOST_OFFSETS).round().astype(np.int64))]
+    return np.asarray(values[np.unique(np.linspace(0, len(values) - 1, MOST_OFFSETS).round().astype(np.int64))])
 
 
 def side_error(dataset: BoxDataset, found: Sequence[Found], classes: Sequence[int]) -> float | None:

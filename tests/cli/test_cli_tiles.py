@@ -53,3 +53,11 @@ def test_tiles_that_cannot_be_are_a_mistake_of_usage(wide: Path, options: list[s
     done = ppnlab("predict", wide / "run", wide / "photos", *options)
     assert done.exit_code == 2
     assert options[0] in done.output
+
+
+@pytest.mark.parametrize("count", ["3", "0", "-1", "16"])
+def test_other_numbers_of_views_are_a_mistake_of_usage(wide: Path, count: str) -> None:
+    done = ppnlab("predict", wide / "run", wide / "photos", "--views", count)
+    assert done.exit_code == 2
+    assert "views: number must be one of 1, 2, 4, 8 for this run (its settings rotate, flip" in done.output
+    assert f"got {count}" in done.output

@@ -16,6 +16,8 @@ from detector.part_knowledge import FILE, read_knowledge
 from detector.rescoring import FILE as RESCORING
 from detector.rescoring import read_rescoring
 from detector.run_directory import Run
+from detector.tightening import FILE as TIGHTENING
+from detector.tightening import read_tightening
 from detector.training import go_on, start
 from detector.weights import load_predictor
 from evaluation.monitor import monitor_ap
@@ -50,12 +52,14 @@ def test_a_training_keeps_what_it_learnt_of_parts_and_whether_they_help(run: Pat
     events = [event["event"] for event in Run(run).events()]
     assert events[-2:] == ["rescoring", "finished"]
     assert read_rescoring(run).step == 3
+    # 12 objects are too few to learn from where their sides are: that it was tried is kept.
+    assert (read_tightening(run).step, read_tightening(run).classes) == (3, {})
 
 
 def test_a_run_learns_of_parts_once(run: Path, data: Path, tmp_path: Path) -> None:
     copy = tmp_path / "run"
     shutil.copytree(run, copy)
-    before = {name: (copy / name).read_bytes() for name in (FILE, RESCORING)}
+    before = {name: (copy / name).read_bytes() for name in (FILE, RESCORING, TIGHTENING)}
     go_on(copy, {}, data, monitor_ap, Watch())
     assert {name: (copy / name).read_bytes() for name in before} == before
     assert [event["event"] for event in Run(copy).events()].count("rescoring") == 1
