@@ -1,7 +1,8 @@
 """Where the sides of objects are, by their parts: worked by hand, and learnt from drawn codes."""
 
 import json
-from dataclasses import replace
+from collections.abc import Iterable
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
 import numpy as np
@@ -9,12 +10,24 @@ import pytest
 from part_scenes import CLASSES, SIDE, dataset_of, turned_codes
 
 from annotations.errors import PpnlabError
-from annotations.tables import NO_PARENT
+from annotations.tables import NO_PARENT, BoxDataset, Detections
 from detector.decoding import Found
 from detector.evidence_fitting import Examples
-from detector.side_fitting import learnt_sides, measured_tightening, side_error, tightened_examples, true_offsets
+from detector.judging import judgement
+from detector.part_knowledge import PartKnowledge
+from detector.rescoring import Rescoring
+from detector.settings import Settings
+from detector.side_fitting import (
+    MOST_OFFSETS,
+    learnt_sides,
+    measured_tightening,
+    side_error,
+    tightened_examples,
+    true_offsets,
+)
 from detector.tightening import (
     FILE,
+    Array,
     Sides,
     Tightening,
     beyond,
@@ -141,7 +154,7 @@ def seen(seed: int, own: float, part: float) -> list[Found]:
     return rows
 
 
-def mean_error(rows: list[Found]) -> float:
+def mean_error(rows: Iterable[Found]) -> float:
     boxes = np.array([one.xyxy[0] for one in rows])
     truth = np.array([one.box for one in CODES])
     return float(np.abs((boxes - truth) / np.tile(truth[:, 2:] - truth[:, :2], 2)).mean())
@@ -152,15 +165,26 @@ def test_true_offsets_are_learnt_for_all_parts_and_with_one_left_out() -> None:
     assert list(offsets) == [2, 3]
     # Three of four corners are a part's; a drawn code's parts touch its outline.
     assert np.median(offsets[3]) < 0.01
-    assert (offsets[2].max(), len(offsets[3])) > (offsets[3].max() - 1e-9, 199)
-    assert true_offsets(dataset_of(CODES[:5]), "qr_code") == {}
+    assert offsets[2].max() > offsets[3].max()
+    assert len(offsets[2]) == len(offsets[3]) == MOST_OFFSETS
+    assert true_offsets(dataset_of(CODES[:19]), "qr_code") == {}
+
+
+def test_true_offsets_do_not_depend_on_the_order_of_the_table() -> None:
+    truth = DATA.annotations
+    order = np.random.default_rng(8).permutation(len(truth.class_id))
+    mixed = replace(truth, **{item.name: getattr(truth, item.name)[order] for item in fields(truth)})
+    one, other = (true_offsets(data, "qr_code") for data in (DATA, replace(DATA, annotations=mixed)))
+    assert one.keys() == other.keys()
+    assert all((one[count] == other[count]).all() for count in one)
 
 
 def test_errors_are_measured_in_sides_and_taken_to_be_larger_on_new_pictures() -> None:
     rows = seen(3, 0.03, 0.05)
     assert side_error(DATA, rows, [0]) == pytest.approx(1.5 * 0.03, rel=0.2)
     assert side_error(DATA, rows, [1]) == pytest.approx(1.5 * 0.05, rel=0.2)
-    assert side_error(DATA, rows[:5] + [replace(one, score=one.score) for one in rows[:0]], [0]) is None
+    assert side_error(DATA, rows[:19], [0]) is None
+    assert side_error(DATA, rows[:20], [0]) is not None
     nothing = Found(np.zeros(0, np.int64), np.zeros(0), np.zeros((0, 4)), np.zeros(0, np.int64))
     assert side_error(DATA, [nothing] * len(CODES), [0]) is None
 
@@ -172,7 +196,7 @@ def test_parts_that_are_surer_make_their_objects_tighter() -> None:
     told = measured_tightening(sides, val, lambda _, found: {"ap/qr_code": -float(found.xyxy_rel.sum())}, 7)
     assert told.step == 7
     on = Tightening(7, {"qr_code": replace(told.classes["qr_code"], ap_before=0.1, ap_after=0.2)})
-    assert mean_error(list(tightened_examples(val, on).found)) < 0.7 * mean_error(list(val.found))
+    assert mean_error(tightened_examples(val, on).found) < 0.7 * mean_error(val.found)
 
 
 def test_parts_that_tell_nothing_leave_objects_about_as_they_are() -> None:
@@ -181,7 +205,63 @@ def test_parts_that_tell_nothing_leave_objects_about_as_they_are() -> None:
         1, {"qr_code": replace(learnt_sides(DATA, seen(6, 0.01, 0.3), DATA)["qr_code"], ap_before=0.1, ap_after=0.2)}
     )
     val = Examples(DATA, seen(7, 0.01, 0.3), np.full((len(CODES), 2), SIDE))
-    assert mean_error(list(tightened_examples(val, on).found)) < 1.3 * mean_error(list(val.found))
+    assert mean_error(tightened_examples(val, on).found) < 1.3 * mean_error(val.found)
+
+
+VAL = replace(DATA, root=Path("val"))
+
+
+@dataclass(frozen=True)
+class Model:
+    """What a judgement changes of a model."""
+
+    known: PartKnowledge
+    rescoring: Rescoring
+    tightening: Tightening
+
+
+@dataclass(frozen=True)
+class Family:
+    """A family on drawn codes, whose score says how exact they are."""
+
+    settings: Settings
+    model: Model = Model(PartKnowledge(), Rescoring(5), ON)
+    train: BoxDataset = DATA
+    val: BoxDataset = VAL
+    cache: None = None
+
+    def score(self, dataset: BoxDataset, found: Detections) -> dict[str, float | None]:
+        gap = (found.xyxy_rel - dataset.annotations.xyxy_rel)[found.class_id == 0]
+        return {"ap/qr_code": -float(np.abs(gap).mean()), "ap/fip": None}
+
+
+@pytest.mark.parametrize(("tighten", "rescore"), [(True, True), (True, False), (False, True)])
+def test_scores_are_judged_on_boxes_that_are_tight_where_that_is_on(
+    monkeypatch: pytest.MonkeyPatch, tighten: bool, rescore: bool
+) -> None:
+    raw = {"nowhere": seen(4, 0.03, 0.03), "val": seen(5, 0.03, 0.03)}
+    told: list[Examples] = []
+
+    def found_images(model: Model, dataset: BoxDataset, *_: object, **__: object) -> tuple[list[Found], Array]:
+        # Nothing that was learnt before may have a say.
+        assert model == Model(known, Rescoring(), Tightening())
+        return raw[str(dataset.root)], np.full((len(CODES), 2), SIDE)
+
+    def measured_rescoring(train: Examples, val: Examples, *_: object) -> Rescoring:
+        told.extend([train, val])
+        return Rescoring(9)
+
+    known = PartKnowledge()
+    monkeypatch.setattr("detector.judging.found_images", found_images)
+    monkeypatch.setattr("detector.judging.measured_rescoring", measured_rescoring)
+    family = Family(replace(Settings(), tighten=tighten, rescore=rescore))
+    tightening, rescoring = judgement(family, lambda _: {}, known, 9)  # type: ignore[arg-type]
+    assert rescoring == Rescoring(9 if rescore else 0)
+    assert tightening.step == (9 if tighten else 0)
+    assert list(tightening.used) == ["qr_code"] * tighten
+    for examples, plain in zip(told, raw.values(), strict=False):
+        assert (mean_error(examples.found) < 0.7 * mean_error(plain)) == tighten
+    assert len(told) == 2 * rescore
 
 
 def test_nothing_is_measured_where_nothing_was_learnt() -> None:
