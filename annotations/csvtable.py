@@ -21,8 +21,8 @@ from annotations.errors import AnnotationError
 from annotations.words import Words
 
 _MARKS = ('"', ",", "\r", "\n")
-_marked = re.compile(f"[{''.join(_MARKS)}]").search
 """Letters that a cell may hold in quotes only."""
+_marked = re.compile(f"[{''.join(_MARKS)}]").search
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 _INTEGER = re.compile(r"-?\d{1,18}", re.ASCII)
 _FIRST_ROW = 2

@@ -161,13 +161,13 @@ def _known(regions: list[Region], naming: Naming, notes: list[Note]) -> list[Reg
 
 
 def _shared_images(images: Images) -> Iterable[Finding]:
-    first: dict[str, str] = {}
-    for path, source, image_id in zip(
-        images.path.tolist(), images.source.tolist(), images.image_id.tolist(), strict=True
-    ):
-        other = first.setdefault(path, source)
-        if other is not source:
-            yield Finding("shared-image", source, "", image_id, f"{path} is the image of {other} too")
+    first: dict[str, int] = {}
+    sources, image_ids = images.source.tolist(), images.image_id.tolist()
+    for row, path in enumerate(images.path.tolist()):
+        other = first.setdefault(path, row)
+        if other != row:
+            message = f"{path} is the image of {sources[other]} too"
+            yield Finding("shared-image", sources[row], "", image_ids[row], message)
 
 
 def _without_conflicts(images: Images, findings: list[Finding]) -> Images:

@@ -133,7 +133,8 @@ class _Copy(NamedTuple):
 
     def kill(self) -> None:
         """End it, whatever it does."""
-        os.kill(self.number, signal.SIGKILL)
+        with contextlib.suppress(ProcessLookupError):  # where ends are not waited for, one that ended is not there
+            os.kill(self.number, signal.SIGKILL)
 
     def join(self) -> None:
         """Wait for its end."""

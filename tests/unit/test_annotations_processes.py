@@ -75,6 +75,25 @@ def test_work_is_done_where_no_process_can_be_started(monkeypatch: pytest.Monkey
     assert shared_out(doubled, range(4), 3) == [0, 2, 4, 6]
 
 
+def test_helpers_whose_ends_the_program_does_not_want_to_know_of_do_their_work() -> None:
+    # In a process of its own, in which the system forgets a copy as soon as it has ended.
+    code = (
+        "import os, signal, time\n"
+        "from annotations import processes\n"
+        "signal.signal(signal.SIGCHLD, signal.SIG_IGN)\n"
+        "processes.can_be_copied = lambda: True\n"
+        "first = os.getpid()\n"
+        "def work(chunk):\n"
+        "    if os.getpid() != first:\n"
+        "        os._exit(1)\n"
+        "    time.sleep(0.02)\n"
+        "    return chunk\n"
+        "print(processes.shared_out(work, range(6), 3))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.stdout == "[0, 1, 2, 3, 4, 5]\n", done.stderr
+
+
 def test_copy_says_nothing_of_a_fault_that_this_process_raises(
     monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
