@@ -24,6 +24,13 @@ def test_each_box_shows_what_the_surest_kept_one_that_drops_it_shows() -> None:
     assert shows.tolist() == [1, 1, 0, 1]
 
 
+def test_a_box_that_two_kept_ones_overlap_shows_the_surer() -> None:
+    # The IoU of the last with each of the others is 7/13, and theirs 4/16.
+    boxes = np.array([[0.0, 0, 10, 10], [6, 0, 16, 10], [3, 0, 13, 10]])
+    for score, expected in (([0.9, 0.8, 0.7], [0, 1, 0]), ([0.8, 0.9, 0.7], [1, 0, 0])):
+        assert suppressed(boxes, np.array(score), 0.5, 9)[1].tolist() == expected
+
+
 def test_boxes_beyond_the_most_show_nothing() -> None:
     kept, shows = suppressed(TWINS, np.array([0.9, 0.8, 0.95, 0.7]), 0.5, 1)
     assert kept.tolist() == [2]

@@ -96,6 +96,16 @@ def test_sides_go_to_the_outermost_parts_where_objects_end_with_them() -> None:
     assert box[3] == pytest.approx(60)
 
 
+def test_a_part_errs_in_proportion_to_its_own_side_on_that_axis() -> None:
+    box = np.array([5.0, 12.0, 100.0, 60.0])
+    told = tighter_box(box, PARTS, AT_THE_PART, SHAPE)
+    # The first part, 18 wide and 10 high, is the outermost to the left and above; the box is 95 by 48.
+    for axis, part, extent, offset in ((0, 18, 95, -3 / 95), (1, 10, 48, -2 / 48)):
+        error = np.array([0.02 * part / extent])
+        likely = likely_offset(np.array([offset]), np.zeros(50), np.zeros(50), 0.03, error)[0]
+        assert told[axis] == pytest.approx(box[axis] + (offset - likely) * extent)
+
+
 def test_a_side_that_the_picture_cuts_stays() -> None:
     box = np.array([0.0, 10.0, 100.0, 60.0])
     assert tighter_box(box, PARTS, AT_THE_PART, SHAPE)[0] == 0
@@ -128,6 +138,14 @@ def test_only_objects_with_sure_parts_of_a_number_that_was_learnt_are_moved() ->
     np.testing.assert_array_equal(told.score, one.score)
     for other in (found(parts=1), found(score=0.05)):
         np.testing.assert_array_equal(tightened(other, CLASSES, ON, SHAPE).xyxy, other.xyxy)
+    # A part that is not sure has no say, nor does it count.
+    more = Found(
+        np.append(one.class_id, 1),
+        np.append(one.score, 0.05),
+        np.vstack([one.xyxy, [0.0, 0, 9, 9]]),
+        np.append(one.parent, 0),
+    )
+    np.testing.assert_array_equal(tightened(more, CLASSES, ON, SHAPE).xyxy[:4], told.xyxy)
 
 
 def test_what_does_not_help_or_is_of_another_class_changes_nothing() -> None:

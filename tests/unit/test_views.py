@@ -106,6 +106,12 @@ def test_views_that_say_the_same_say_what_one_says() -> None:
     np.testing.assert_allclose(told.support, alone.support)
 
 
+def test_each_view_has_its_own_share_of_the_candidates(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("detector.decoding.MOST_CANDIDATES", 1)
+    one = found([said([4, 6, 20, 24], 9, 1.0), said([44, 40, 60, 58], 54, 1.0)], [UPRIGHT, View(2, mirror=False)])
+    np.testing.assert_allclose(one.score, [1 / (1 + np.exp(-1))])
+
+
 def test_views_are_averaged_and_what_only_one_sees_is_half_as_sure() -> None:
     seen = [UPRIGHT, View(2, mirror=False)]
     # The other view has the box two pixels to the right, as sure and with the same errors: they meet half way.
