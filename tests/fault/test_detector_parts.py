@@ -11,13 +11,14 @@ from detector_samples import QUICK, Watch, drawn_dataset
 from annotations.dataset import read_dataset, write_dataset
 from annotations.errors import PpnlabError
 from annotations.tables import NO_PARENT
+from detector.decoding import Found
 from detector.evaluating import detect_splits
 from detector.part_knowledge import FILE, read_knowledge
 from detector.rescoring import FILE as RESCORING
 from detector.rescoring import read_rescoring
 from detector.run_directory import Run
 from detector.tightening import FILE as TIGHTENING
-from detector.tightening import read_tightening
+from detector.tightening import Sides, Tightening, read_tightening, tightened, write_tightening
 from detector.training import go_on, start
 from detector.weights import load_predictor
 from evaluation.monitor import monitor_ap
@@ -67,11 +68,28 @@ def test_a_run_learns_of_parts_once(run: Path, data: Path, tmp_path: Path) -> No
 
 def test_a_run_of_an_earlier_version_loads_without_knowledge(run: Path, tmp_path: Path) -> None:
     shutil.copytree(run, tmp_path / "run")
-    for name in (FILE, RESCORING):
+    for name in (FILE, RESCORING, TIGHTENING):
         (tmp_path / "run" / name).unlink()
     model = load_predictor(tmp_path / "run", "last").model
     assert model.densities == {}
     assert not model.rescoring.used
+    assert not model.tightening.used
+
+
+def test_what_is_known_of_sides_moves_the_boxes_of_a_run_unless_it_is_switched_off(run: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "run"
+    shutil.copytree(run, copy)
+    known = Tightening(3, {"qr_code": Sides({1: np.zeros(9)}, 0.03, 0.02, 0.5, 0.6)})
+    write_tightening(copy, known)
+    xyxy = np.array([[10.0, 10, 50, 50], [11.0, 11, 49, 49]])
+    found = Found(np.array([0, 1]), np.array([0.9, 0.8]), xyxy, np.array([NO_PARENT, 0]))
+    model = load_predictor(copy, "last").model
+    expected = tightened(found, model.classes, known, (64, 64)).xyxy
+    assert expected[0, 0] > 10
+    np.testing.assert_array_equal(model.judged(found, (64, 64)).xyxy, expected)
+    config = Run(copy).config()
+    Run(copy).write_config({**config, "settings": {**config["settings"], "tighten": False}})
+    np.testing.assert_array_equal(load_predictor(copy, "last").model.judged(found, (64, 64)).xyxy, xyxy)
 
 
 @pytest.mark.slow
@@ -80,13 +98,13 @@ def test_a_run_of_an_earlier_version_detects_as_ever_and_learns_when_it_goes_on(
 ) -> None:
     old = tmp_path / "run"
     shutil.copytree(run, old)
-    (old / FILE).unlink()
-    (old / RESCORING).unlink()
+    for name in (FILE, RESCORING, TIGHTENING):
+        (old / name).unlink()
     now, before = (detect_splits(load_predictor(at, "last"), read_dataset(data), ["val"])[1] for at in (run, old))
     np.testing.assert_array_equal(now.xyxy_rel, before.xyxy_rel)
     go_on(old, {}, data, monitor_ap, Watch())
-    assert (old / FILE).read_bytes() == (run / FILE).read_bytes()
-    assert (old / RESCORING).read_bytes() == (run / RESCORING).read_bytes()
+    for name in (FILE, RESCORING, TIGHTENING):
+        assert (old / name).read_bytes() == (run / name).read_bytes()
 
 
 @pytest.mark.slow
