@@ -90,7 +90,7 @@ def plain_function(network: keras.Model, model: PpnModel) -> Any:  # noqa: ANN40
     )
     def detect(pictures: Tensor) -> dict[str, Tensor]:
         outputs = network(tf.cast(pictures, tf.float32), training=False)
-        named = {}
+        named: dict[str, Tensor] = {}
         for branch in model.branches():
             boxes, _ = decoded(model, outputs[f"{branch}_boxes"], cell_table(model, branch)[None])
             score = tf.sigmoid(log_odds(model, outputs[f"{branch}_logits"]))
