@@ -91,11 +91,8 @@ def main() -> None:
         sys.exit("the dataset must become a YOLO folder")
     keys = keys_of(data.images, reserved=["images"])
     splits = data.images.split.tolist()
-    pictures = {
-        str(row): str(next((folder / "images" / split).glob(f"{keys[row]}.*")).absolute())
-        for row, split in enumerate(splits)
-        if split in SPLITS
-    }
+    written = _without_suffixes(folder.absolute() / "images")
+    pictures = {str(row): str(written[f"{split}/{keys[row]}"]) for row, split in enumerate(splits) if split in SPLITS}
     told = _learnt(given, folder, pictures)
 
     rows = [(int(row), *each) for row, columns in told["found"].items() for each in zip(*columns, strict=True)]
@@ -140,6 +137,12 @@ def _options() -> argparse.Namespace:
     if given.output.exists():
         parser.error(f"{given.output}: output must not exist yet")
     return given
+
+
+def _without_suffixes(folder: Path) -> dict[str, Path]:
+    """Return the files below a folder by their paths in it, without suffix: a.b.jpg is a.b, and not a."""
+    files = (path for path in folder.rglob("*") if path.is_file())
+    return {path.relative_to(folder).with_suffix("").as_posix(): path for path in files}
 
 
 def _learnt(given: argparse.Namespace, folder: Path, pictures: dict[str, str]) -> dict[str, Any]:
