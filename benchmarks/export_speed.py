@@ -162,6 +162,8 @@ def main() -> None:
     given = parser.parse_args()
     cv2.setNumThreads(1)
     files = sorted(path for path in given.pictures.rglob("*") if path.suffix.lower() in SUFFIXES)[: given.most]
+    if not files:
+        parser.error(f"{given.pictures}: folder must hold pictures ({', '.join(SUFFIXES)}), got none")
     model, facts = ours(given.model)
     models = {"ours": model, REDUCED: ours(given.model, reduced=True)[0]}
     with tempfile.TemporaryDirectory() as scratch:
