@@ -95,7 +95,7 @@ def test_the_example_of_the_docs_finds_what_prediction_finds(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", ["no parts", "classic"])
+@pytest.mark.parametrize("kind", ["no parts", "no votes"])
 def test_an_onnx_file_of_other_runs_finds_what_prediction_finds(tmp_path: Path, kind: str) -> None:
     for package in ("onnx", "tf2onnx"):
         pytest.importorskip(package)
