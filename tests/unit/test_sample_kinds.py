@@ -20,7 +20,7 @@ from detector.canvases import canvas
 from detector.copy_paste import Cutout, Objects, with_pasted
 from detector.feeding import batches_ahead
 from detector.hard_negatives import false_alarms, with_look_alikes
-from detector.letterbox import GREY
+from detector.letterbox import GREY, letterbox, place, reduced
 from detector.mosaic import mosaic, mosaic_epochs
 from detector.pasting import feathered, free_corner, is_free
 from detector.picture_cache import RamCache
@@ -92,6 +92,15 @@ def test_a_small_input_leaves_the_samples_of_the_large_one_as_they_were(train: B
     for step in (2, 3):
         for one, other in zip(small.batch(step), whole.batch(step), strict=True):
             assert_same(one, other)
+
+
+def test_pictures_are_kept_sharp_enough_for_the_largest_input(tmp_path: Path) -> None:
+    data = read_dataset(drawn_dataset(tmp_path, {"train": 1, "val": 1}, side=256)).split("train")
+    settings = replace(SETTINGS, input=(64, 64), augment=False, multi_scale=0.5)
+    step = next(step for step in range(99) if canvas(1, settings, step) == (96, 96))
+    picture = _read(data, 0)
+    expected = place(reduced(picture, (96, 96), 1.0), letterbox(128, 128, (96, 96)), (96, 96))
+    np.testing.assert_array_equal(BoxSamples(data, settings).batch(step)[0].picture, expected)
 
 
 def test_what_is_off_leaves_the_other_samples_as_they_were(train: BoxDataset) -> None:
@@ -217,6 +226,19 @@ def test_a_pasted_object_is_where_its_box_is_with_its_part_inside(tmp_path: Path
         # In its own picture it would be 40 of 120 pixels, at an input of 128; and never under 12.
         assert ((size >= 11.4) & (size <= 40 * 128 / 120 + 1)).all()
     assert pasted > 30
+
+
+def test_what_is_pasted_into_a_small_input_is_smaller(tmp_path: Path) -> None:
+    data, sizes = a_pair(tmp_path), []
+    picture, draw = _read(data, 0), Objects(data).draw
+    for seed in range(20):
+        small = Sample(noise(64, 64), np.empty((0, 4)), np.empty(0, np.int64))
+        sample = with_pasted(small, draw, lambda _: picture, SETTINGS, np.random.default_rng(seed))
+        whole = sample.xyxy[sample.class_id == 0]
+        sizes += (whole[:, 2:] - whole[:, :2]).max(axis=1).tolist()
+    # In its own picture it would be 40 of 120 pixels, at an input of 64.
+    assert len(sizes) > 10
+    assert max(sizes) <= 40 * 64 / 120 + 1
 
 
 def test_an_object_is_not_pasted_so_small_that_its_parts_vanish(tmp_path: Path) -> None:

@@ -203,6 +203,8 @@ def test_errors_are_measured_in_sides_and_taken_to_be_larger_on_new_pictures() -
     assert side_error(DATA, rows, [1]) == pytest.approx(1.5 * 0.05, rel=0.2)
     assert side_error(DATA, rows[:19], [0]) is None
     assert side_error(DATA, rows[:20], [0]) is not None
+    ignored = replace(DATA, annotations=replace(DATA.annotations, ignore=np.ones(4 * len(CODES), np.bool_)))
+    assert side_error(ignored, rows, [0]) is None
     nothing = Found(np.zeros(0, np.int64), np.zeros(0), np.zeros((0, 4)), np.zeros(0, np.int64))
     assert side_error(DATA, [nothing] * len(CODES), [0]) is None
 
