@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from annotations.pictures import write_picture
 from detector.decoding import Found
 from detector.exporting import FACTS, MODEL, export_run
+from detector.run_directory import create_run
 from detector.weights import load_predictor
 
 DOC = Path(__file__).parents[2] / "docs" / "export.md"
@@ -170,12 +171,17 @@ def lite_outputs(file: Path, pictures: NDArray[np.uint8]) -> dict[str, Any]:
         return dict(found)
 
 
+@pytest.mark.parametrize(
+    ("form", "packages", "install"),
+    [("onnx", "onnx, tf2onnx", "'ppnlab[export]'"),
+     ("openvino", "onnx, tf2onnx, openvino", "'ppnlab[export]' openvino")],
+)  # fmt: skip
 def test_what_a_form_needs_is_said_where_it_is_missing(
-    expected: tuple[Path, list[Found]], monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, form: str, packages: str, install: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    config = {"settings": {}, "classes": [], "parts": {}, "dataset": {"path": "../data", "hashes": {}}}
+    run = create_run(tmp_path / "run", config).path
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    told = error_of(ppnlab("export", expected[0], "--checkpoint", "last"))
-    assert told == (
-        "onnx: packages onnx, tf2onnx must be installed, got no onnx; they come with the extra `export`: "
-        "pip install 'ppnlab[export]'"
-    )
+    told = error_of(ppnlab("export", run, "--to", form, "--checkpoint", "last"))
+    assert told.startswith(f"{form}: packages {packages} must be installed, got no onnx; ")
+    assert told.endswith(f"pip install {install}")
