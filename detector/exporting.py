@@ -29,7 +29,7 @@ NEEDS: Final = {
     "saved_model": (),
     "tflite": (),
 }
-"""The packages that a form needs; all but `openvino` come with the extra `export`."""
+"""The packages, of the extra `export`, that a form needs."""
 _SUFFIXES: Final = {"onnx": ".onnx", "openvino": "_openvino", "saved_model": "_saved_model", "tflite": ".tflite"}
 _LETTERBOX: Final = (
     "scale = min(input width / width, input height / height); resize to round(width * scale) x round(height * scale), "
@@ -88,10 +88,9 @@ def export_run(run: Path, form: str, which: str | int = "best", output: Path | N
 def _require(form: str) -> None:
     missing = [name for name in NEEDS[form] if importlib.util.find_spec(name) is None]
     if missing:
-        wanted = " ".join(["'ppnlab[export]'", *(name for name in NEEDS[form] if name == "openvino")])
         raise PpnlabError(
-            f"{form}: packages {', '.join(NEEDS[form])} must be installed, got no {missing[0]}; the extra `export` has "
-            f"what is needed: pip install {wanted}"
+            f"{form}: packages {', '.join(NEEDS[form])} must be installed, got no {missing[0]}; they come with the "
+            "extra `export`: pip install 'ppnlab[export]'"
         )
 
 
