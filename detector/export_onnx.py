@@ -9,6 +9,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+import numpy as np
+
 from annotations.errors import PpnlabError
 from detector.export_tensors import detection_function
 
@@ -40,6 +42,7 @@ def onnx_model(network: "keras.Model", model: "PpnModel", facts: Mapping[str, An
     made.producer_name, made.producer_version = "ppnlab", str(facts["ppnlab"])
     onnx.helper.set_model_props(made, {name: json.dumps(value, ensure_ascii=False) for name, value in facts.items()})
     _name_sizes(made)
+    _tell_size_of_boxes(onnx, made)
     onnx.checker.check_model(made)
     return bytes(made.SerializeToString())
 
@@ -67,6 +70,16 @@ def _name_sizes(made: Any) -> None:  # noqa: ANN401
         value.type.tensor_type.shape.dim[0].dim_param = "detections"
     del made.graph.output[:]
     made.graph.output.extend(outputs)
+
+
+def _tell_size_of_boxes(onnx: Any, made: Any) -> None:  # noqa: ANN401
+    """Say before suppression that a box has four numbers: OpenVINO cannot conclude it, and does not load the model."""
+    place, node = next((i, one) for i, one in enumerate(made.graph.node) if one.op_type == "NonMaxSuppression")
+    # 0: as many as there are.
+    shape = onnx.numpy_helper.from_array(np.array([0, -1, 4], np.int64), "boxes_of_four")
+    made.graph.initializer.append(shape)
+    made.graph.node.insert(place, onnx.helper.make_node("Reshape", [node.input[0], shape.name], ["sized_boxes"]))
+    node.input[0] = "sized_boxes"
 
 
 def save_openvino(data: bytes, file: Path) -> None:
