@@ -11,6 +11,7 @@ from typing import Any, Final, NamedTuple
 import keras
 import numpy as np
 import tensorflow as tf
+from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
 from annotations.errors import PpnlabError
 from detector.decoding import MOST_CANDIDATES
@@ -251,7 +252,13 @@ def save_model(network: keras.Model, model: PpnModel, directory: Path) -> None:
 def tflite_model(network: keras.Model, model: PpnModel) -> bytes:
     """Return a LiteRT (.tflite) file, whose signature `serving_default` is `plain_function`."""
     function = plain_function(network, model)
-    converter = tf.lite.TFLiteConverter.from_concrete_functions(
-        [function.get_concrete_function()], _Exported(network, function)
-    )
-    return bytes(converter.convert())
+    # Weights as constants: as variables they would stay unset, for nothing in the file sets them.
+    constant = convert_variables_to_constants_v2(function.get_concrete_function())
+    names = sorted(function.get_concrete_function().structured_outputs)
+
+    @tf.function(input_signature=function.input_signature, jit_compile=False, autograph=False)  # type: ignore[untyped-decorator]
+    def detect(pictures: Tensor) -> dict[str, Tensor]:
+        return dict(zip(names, constant(pictures), strict=True))
+
+    named = detect.get_concrete_function()
+    return bytes(tf.lite.TFLiteConverter.from_concrete_functions([named], tf.Module()).convert())
