@@ -14,6 +14,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from detector.settings import Settings
+
 COMMON = {
     "input": "416",
     "threads": "1",
@@ -42,6 +44,11 @@ def ppnlab(*arguments: str) -> float:
 def train(data: Path, run: Path, settings: dict[str, str]) -> float:
     """Train a run to its end, or go on with it, and return the CPU minutes that this took."""
     if run.exists():
+        begun = json.loads((run / "config.json").read_text())["settings"]
+        wanted = Settings().changed(settings, "benchmark").to_json()
+        other = {name: begun.get(name) for name in settings if begun.get(name) != wanted[name]}
+        if other:
+            sys.exit(f"{run}: run must have the settings asked for, got {other}; name another OUTPUT")
         return ppnlab("resume", str(run))
     changes = [item for key, value in settings.items() for item in ("--set", f"{key}={value}")]
     return ppnlab("train", str(data), str(run), *changes)

@@ -37,6 +37,7 @@ def main() -> None:
             ("far_scenes.py", data, far, run),
             ("code_readers.py", data, run),
             ("data_feeding.py", data),
+            ("step_cost.py", data),
             ("sample_kinds.py", data),
         ):
             command = [sys.executable, str(HERE / name), *places]

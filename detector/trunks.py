@@ -53,8 +53,8 @@ def pretrained_trunk(settings: Settings, *, load: bool, any_size: bool = False) 
     """Return the settings' trunk with its leading blocks fixed; `load` gives it the weights that they name.
 
     It is for the settings' input, or with `any_size` for pictures of any. The statistics of pretrained norms stay as
-    they are, for a batch of a few pictures has worse ones: so they can be folded into the convolutions, which takes an
-    eighth off the time of a step.
+    they are, for a batch of a few pictures has worse ones: so they can be folded into the convolutions, which saves
+    passes over the maps.
 
     Raises:
         UsageError, PpnlabError: see `load_backbone_weights`.
