@@ -1,9 +1,9 @@
-"""JSON files of a run that hold what was learnt beside the network (plain Python)."""
+"""What a run learns beside the network, class by class: its JSON files, and whether it helps (plain Python)."""
 
 import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from annotations.errors import PpnlabError
 from annotations.whole import write_whole
@@ -41,3 +41,30 @@ def read_learnt(file: Path, from_json: Callable[[Any], Learnt], what: str, witho
         raise PpnlabError(
             f"{file}: {what} must be as `ppnlab train` wrote it, got {error}; without the file, {without}"
         ) from error
+
+
+class Measured(Protocol):
+    """Something learnt of a class, with the AP on the validation images without it and with it, where there is one."""
+
+    @property
+    def ap_before(self) -> float | None:
+        """Return the AP without it."""
+
+    @property
+    def ap_after(self) -> float | None:
+        """Return the AP with it."""
+
+
+def raises_ap(one: Measured) -> bool:
+    """Return whether the AP rises."""
+    return one.ap_before is not None and one.ap_after is not None and one.ap_after > one.ap_before
+
+
+def worth(classes: Mapping[str, Measured]) -> str:
+    """Return in words what is learnt of classes and whether it is used, or "off" where nothing was measured."""
+    told = [
+        f"{name} {'on' if raises_ap(one) else 'off'} (val AP {one.ap_before:.4f} -> {one.ap_after:.4f})"
+        for name, one in classes.items()
+        if one.ap_before is not None and one.ap_after is not None
+    ]
+    return ", ".join(told) or "off"

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from annotations.tables import NO_PARENT
-from detector.learnt_file import read_learnt, write_learnt
+from detector.learnt_file import raises_ap, read_learnt, worth, write_learnt
 from detector.part_knowledge import PartKnowledge
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ class Gain(NamedTuple):
     @property
     def helps(self) -> bool:
         """Return whether the AP rises."""
-        return self.ap_before is not None and self.ap_after is not None and self.ap_after > self.ap_before
+        return raises_ap(self)
 
 
 @dataclass(frozen=True)
@@ -60,12 +60,7 @@ class Rescoring:
 
     def summary(self) -> str:
         """Return what it is worth, for people."""
-        told = [
-            f"{name} {'on' if gain.helps else 'off'} (val AP {gain.ap_before:.4f} -> {gain.ap_after:.4f})"
-            for name, gain in self.classes.items()
-            if gain.ap_before is not None and gain.ap_after is not None
-        ]
-        return ", ".join(told) or "off"
+        return worth(self.classes)
 
     def to_json(self) -> dict[str, Any]:
         """Return the gains as rescoring.json holds them."""

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from annotations.tables import Boxes
-from detector.learnt_file import read_learnt, write_learnt
+from detector.learnt_file import raises_ap, read_learnt, worth, write_learnt
 
 if TYPE_CHECKING:
     from detector.decoding import Found
@@ -62,7 +62,7 @@ class Sides:
     @property
     def helps(self) -> bool:
         """Return whether the AP rises."""
-        return self.ap_before is not None and self.ap_after is not None and self.ap_after > self.ap_before
+        return raises_ap(self)
 
     @cached_property
     def spreads(self) -> Mapping[int, Array]:
@@ -111,12 +111,7 @@ class Tightening:
 
     def summary(self) -> str:
         """Return what it is worth, for people."""
-        told = [
-            f"{name} {'on' if one.helps else 'off'} (val AP {one.ap_before:.4f} -> {one.ap_after:.4f})"
-            for name, one in self.classes.items()
-            if one.ap_before is not None and one.ap_after is not None
-        ]
-        return ", ".join(told) or "off"
+        return worth(self.classes)
 
     def figures(self) -> dict[str, Any]:
         """Return what it is worth, by class."""
