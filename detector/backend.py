@@ -16,7 +16,7 @@ def load_backend() -> None:
     # Numbered as `ppnlab devices` and nvidia-smi number them, and not by speed.
     os.environ.setdefault("CUDA_DEVICE_ORDER", "PCI_BUS_ID")
     # By itself TensorFlow uses oneDNN's convolutions on the newest processors alone; on the others too a step of the
-    # default network takes a fifth less time so.
+    # default network takes a quarter less time so (benchmarks/step_cost.py).
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
     sys.stderr.flush()
     with tempfile.TemporaryFile() as kept:

@@ -290,7 +290,7 @@ def _judge(run: Run, family: "PpnFamily", loop: "Loop", known: PartKnowledge) ->
         try:
             loop.trainer.load(load_checkpoint(checkpoint_path(run.checkpoints, best))[0])
         except PpnlabError as error:
-            loop.watch.note(f"{error}; whether parts and objects make each other surer was not measured")
+            loop.watch.note(f"{error}; whether parts make objects tighter and surer was not measured")
             return
     tightening, rescoring = judgement(family, loop.trainer.predict, known, best)
     if settings.tighten:
